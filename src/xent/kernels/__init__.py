@@ -1,0 +1,1 @@
+"""Triton kernels, private to ``xent.ops``; importing a module here imports triton."""

@@ -1,0 +1,1 @@
+"""Differentiable PyTorch twins of ``xent.reference``: same modules, names and argument order."""

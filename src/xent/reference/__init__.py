@@ -1,0 +1,1 @@
+"""NumPy float64 references: the specification that every twin in ``xent.ops`` meets."""

@@ -1,0 +1,125 @@
+"""Checks of arguments: each returns the value as the references use it, or says what is wrong.
+
+Every exception names the argument, what was wrong and what is allowed. Nothing is clamped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def array(value, name: str, *, ndim: int | None = None) -> np.ndarray:
+    """Return ``value`` as a float64 array without NaN; ``ndim`` fixes the number of axes."""
+    try:
+        result = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be an array of real numbers: {error}") from None
+    if ndim is not None and result.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {result.shape}")
+    if np.isnan(result).any():
+        raise ValueError(f"{name} contains NaN; every entry must be a number")
+    return result
+
+
+def finite(value, name: str, *, ndim: int | None = None) -> np.ndarray:
+    """Return ``value`` as a float64 array of finite numbers."""
+    result = array(value, name, ndim=ndim)
+    if not np.isfinite(result).all():
+        raise ValueError(f"{name} contains an infinity; every entry must be finite")
+    return result
+
+
+def logits(value, name: str = "logits", *, axis: int = -1) -> np.ndarray:
+    """Return logits with at least one class; -inf masks a class, but never all of a row."""
+    result = array(value, name)
+    if result.ndim == 0:
+        raise ValueError(f"{name} must have at least one axis (the classes), got a scalar")
+    if not -result.ndim <= axis < result.ndim:
+        raise ValueError(f"axis must lie in [-{result.ndim}, {result.ndim}), got {axis}")
+    if result.shape[axis] == 0:
+        raise ValueError(f"{name} has no classes along axis {axis}; at least one is needed")
+    if np.isposinf(result).any():
+        raise ValueError(f"{name} contains +inf, for which softmax has no meaning")
+    if np.isneginf(result).all(axis=axis).any():
+        raise ValueError(f"{name} has a row in which every class is -inf; one must be finite")
+    return result
+
+
+def labels(value, shape: tuple[int, ...], num_classes: int, *, ignore_index: int | None = None):
+    """Return integer labels of the given shape in [0, num_classes) or equal to ``ignore_index``."""
+    result = np.asarray(value)
+    if result.size == 0:
+        result = result.astype(np.int64)
+    if result.dtype.kind not in "iu":
+        raise TypeError(f"labels must be integers, got dtype {result.dtype}")
+    if result.shape != tuple(shape):
+        raise ValueError(f"labels must have shape {tuple(shape)}, got {result.shape}")
+    allowed = (result >= 0) & (result < num_classes)
+    if ignore_index is not None:
+        allowed |= result == ignore_index
+    if not allowed.all():
+        bad = result[~allowed].flat[0]
+        extra = "" if ignore_index is None else f" or equal ignore_index={ignore_index}"
+        raise IndexError(f"labels must lie in [0, {num_classes}){extra}, got {bad}")
+    return result.astype(np.int64)
+
+
+def distribution(value, name: str, *, axis: int = -1, atol: float = 1e-9) -> np.ndarray:
+    """Return probabilities: non-negative, summing to one along ``axis`` within ``atol``."""
+    result = finite(value, name)
+    if result.ndim == 0:
+        raise ValueError(f"{name} must have at least one axis, got a scalar")
+    if result.shape[axis] == 0:
+        raise ValueError(f"{name} has no outcomes along axis {axis}; at least one is needed")
+    if (result < 0).any():
+        raise ValueError(f"{name} has a negative entry; probabilities must be >= 0")
+    worst = np.abs(result.sum(axis=axis) - 1.0).max(initial=0.0)
+    if worst > atol:
+        raise ValueError(f"{name} must sum to 1 along axis {axis}; it is off by {worst:.3g}")
+    return result
+
+
+def scalar(
+    value,
+    name: str,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return a float inside the interval from ``low`` to ``high`` (closed unless said open)."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number, got {type(value).__name__}") from None
+    below = result <= low if open_low else result < low
+    above = result >= high if open_high else result > high
+    if np.isnan(result) or below or above:
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        raise ValueError(f"{name} must lie in {left}{low}, {high}{right}, got {result}")
+    return result
+
+
+def positive(value, name: str) -> float:
+    """Return a finite float above zero."""
+    result = scalar(value, name, low=0.0, open_low=True)
+    if not np.isfinite(result):
+        raise ValueError(f"{name} must be finite, got {result}")
+    return result
+
+
+def integer(value, name: str, *, low: int | None = None) -> int:
+    """Return an int that is at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if low is not None and value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+    return int(value)
+
+
+def choice(value, name: str, allowed: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of the allowed words."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
