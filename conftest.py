@@ -1,0 +1,40 @@
+"""Environment for the tests, and the comparison of stored with live claims in notebooks."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+torch.set_num_threads(1)
+
+
+def _records(outputs):
+    return [o["metadata"]["xent"] for o in outputs if "xent" in (o.get("metadata") or {})]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """After nbval has compared texts, compare the claims' numbers, whose digits it masks."""
+    outcome = yield
+    if type(item).__name__ != "IPyNbCell" or outcome.excinfo is not None:
+        return
+    from xent.ledger.contract import read_contract
+    from xent.ledger.stored import moved
+
+    stored, live = _records(item.cell.outputs), _records(item.test_outputs or [])
+    if not stored and not live:
+        return
+    claims = read_contract(item.path.with_suffix(".toml"))
+    problems = [f"{len(stored)} stored claims, {len(live)} live"] * (len(stored) != len(live))
+    for before, now in zip(stored, live, strict=False):
+        if before.get("claim") != now["claim"] or now["claim"] not in claims:
+            problems.append(f"stored {before.get('claim')}, live {now['claim']}")
+        elif problem := moved(claims[now["claim"]], before, now):
+            problems.append(problem)
+    if problems:
+        outcome.force_exception(AssertionError("; ".join(problems)))

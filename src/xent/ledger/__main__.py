@@ -1,0 +1,60 @@
+"""``python -m xent.ledger``: counts per verdict; ``--headline``: the README's table of findings."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+
+from xent import ledger
+from xent.ledger import display
+from xent.ledger.verdict import VERDICTS
+
+
+def headline_table(entries: list[ledger.Entry]) -> str:
+    """The headline findings as a Markdown table, one row per entry with ``headline = true``."""
+    lines = ["| finding | paper says | we measured | verdict |", "|---|---|---|---|"]
+    for entry in entries:
+        claim = entry.claim
+        if claim.headline:
+            link = entry.link.replace(".html", ".ipynb").partition("#")[0]
+            lines.append(
+                f"| [{claim.says}]({link}) | {_reported(claim)} | {_measured(entry)} "
+                f"| {display.shown_verdict(claim, entry.verdict)} |"
+            )
+    return "\n".join(lines)
+
+
+def _reported(claim) -> str:
+    if claim.ours:
+        return "–"
+    if claim.reported is None:
+        return "as stated"
+    return f"{claim.reported:g} {claim.unit or ''}".strip()
+
+
+def _measured(entry) -> str:
+    found = entry.found
+    if found is None:
+        return "–"
+    if found.measured is None:
+        return f"closed by {found.by}"
+    return display.measured_text(found).removeprefix("measured ≈ ")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--headline", action="store_true", help="print the README's findings")
+    parser.add_argument("--root", default=".", help="the project's folder")
+    arguments = parser.parse_args()
+    entries = ledger.collect(arguments.root)
+    if arguments.headline:
+        print(headline_table(entries))
+        return
+    counts = Counter(entry.verdict for entry in entries)
+    for verdict in (*VERDICTS, "unchecked"):
+        if counts[verdict]:
+            print(f"{counts[verdict]:5d}  {verdict}")
+
+
+if __name__ == "__main__":
+    main()
