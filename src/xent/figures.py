@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 PAPER = "#6f6a62"  # what a paper says
 MEASURED = "#1f5fa8"  # what we measured
-BOUND = "#c25e00"  # a bound or a theorem
+BOUND = "#b35600"  # a bound or a theorem
 FAILURE = "#b3261e"  # where it breaks
 OURS = "#11736b"  # a result of ours
 CARD = "#fbfaf7"
