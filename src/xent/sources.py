@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent.reference import arguments
+from xent.reference import arguments, solvable
 
 
 class Split(NamedTuple):
@@ -135,6 +135,130 @@ class ZipfSource:
         """Draw ``length`` symbols (int64), 0 the most frequent."""
         arguments.integer(length, "length", low=1)
         return rng.choice(len(self.probabilities), size=length, p=self.probabilities)
+
+
+class ZipfContextSource:
+    r"""Pairs (context, label): context c with probability :math:`\propto c^{-(1+a)}`, c = 1..K.
+
+    The label is the context's own with probability :math:`1-\varepsilon`, else uniform over V. The
+    conditional entropy of the label is exact, and so are the learning curves of counting learners:
+    see ``xent.reference.solvable``.
+
+    Args:
+        a: exponent of the tail, above 0.
+        num_contexts: K, at least 1.
+        num_labels: V, at least 2.
+        noise: :math:`\varepsilon` in [0, 1].
+        seed: seed of the table of labels.
+    """
+
+    def __init__(self, a: float, *, num_contexts: int, num_labels=16, noise=0.2, seed=0):
+        a = arguments.positive(a, "a")
+        arguments.integer(num_contexts, "num_contexts", low=1)
+        self.entropy, self.ignorance = solvable.label_entropy(num_labels, noise)
+        self.contexts = ZipfSource(num_contexts, 1 + a).probabilities
+        self.table = np.random.default_rng(seed).integers(num_labels, size=num_contexts)
+        self.num_labels, self.noise = num_labels, noise
+
+    def label_law(self) -> np.ndarray:
+        """Probability of each label given each context, shape (K, V)."""
+        law = np.full((len(self.table), self.num_labels), self.noise / self.num_labels)
+        law[np.arange(len(self.table)), self.table] += 1 - self.noise
+        return law
+
+    def sample(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw ``size`` pairs: contexts (0 the most frequent) and labels, both int64."""
+        arguments.integer(size, "size", low=1)
+        contexts = rng.choice(len(self.contexts), size=size, p=self.contexts)
+        blurred = rng.random(size) < self.noise
+        return contexts, np.where(
+            blurred, rng.integers(self.num_labels, size=size), self.table[contexts]
+        )
+
+
+class RunLengthSource:
+    r"""Alternating runs of 0 and 1; a run has length r with probability :math:`\propto r^{-(1+a)}`.
+
+    The memory is unbounded; the entropy rate is exact (``xent.reference.solvable``).
+
+    Args:
+        a: exponent, above 1.
+    """
+
+    def __init__(self, a: float):
+        self.a = arguments.scalar(a, "a", low=1.0, open_low=True)
+
+    @property
+    def entropy_rate(self) -> float:
+        """Entropy rate in nats per symbol."""
+        return solvable.run_length_entropy(self.a)
+
+    def sample(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        """Draw ``length`` symbols (int64), beginning with a new run."""
+        arguments.integer(length, "length", low=1)
+        runs = rng.zipf(1 + self.a, size=length)
+        ends = np.cumsum(np.minimum(runs, length))
+        return np.searchsorted(ends, np.arange(length), side="right") % 2
+
+
+class HigherMarkovSource:
+    r"""A stationary Markov chain of order k over V symbols.
+
+    Args:
+        law: probability of the next symbol given the last k, oldest first, shape (V,) * (k + 1).
+
+    Raises:
+        ValueError: if the axes differ in length or rows do not sum to 1.
+    """
+
+    def __init__(self, law):
+        self.law = arguments.distribution(law, "law")
+        if self.law.ndim < 2 or len(set(self.law.shape)) != 1:
+            raise ValueError(f"law must have k + 1 >= 2 equal axes, got shape {self.law.shape}")
+        size, order = self.law.shape[0], self.law.ndim - 1
+        rows = self.law.reshape(-1, size)
+        history = np.arange(size**order)
+        chain = np.zeros((size**order, size**order))
+        for symbol in range(size):
+            chain[history, history * size % size**order + symbol] += rows[:, symbol]
+        self.histories = MarkovSource(chain)
+
+    @property
+    def entropy_rate(self) -> float:
+        """Entropy rate in nats per symbol."""
+        return self.histories.entropy_rate
+
+    def sample(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        """Draw ``length`` symbols (int64) of the stationary chain."""
+        return self.histories.sample(rng, length) % self.law.shape[0]
+
+
+class HiddenMarkovSource:
+    r"""Symbols emitted by a hidden stationary Markov chain.
+
+    The entropy rate has no closed form; ``solvable.hmm_entropy_bounds`` encloses it.
+
+    Args:
+        transition: (k, k) row-stochastic matrix with one recurrent class.
+        emission: (k, V) row-stochastic matrix.
+    """
+
+    def __init__(self, transition, emission):
+        self.states = MarkovSource(transition)
+        self.emission = arguments.distribution(emission, "emission")
+        if self.emission.ndim != 2 or len(self.emission) != len(self.states.stationary):
+            raise ValueError(f"emission must have {len(self.states.stationary)} rows")
+
+    def entropy_bounds(self, length: int) -> tuple[float, float]:
+        """Lower and upper bound on the entropy rate from blocks of ``length`` symbols, nats."""
+        return solvable.hmm_entropy_bounds(self.states.transition, self.emission, length)
+
+    def sample(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        """Draw ``length`` symbols (int64)."""
+        states = self.states.sample(rng, length)
+        cumulative = np.cumsum(self.emission, axis=1)[states]
+        symbols = (rng.random((length, 1)) >= cumulative).sum(axis=1)
+        return np.minimum(symbols, self.emission.shape[1] - 1)
 
 
 def _row_entropies(p: np.ndarray) -> np.ndarray:
