@@ -174,6 +174,17 @@ def test_tree_terms_are_the_derivative_of_the_response_entropy():
     assert total == pytest.approx((up - down) / (2 * step), abs=1e-9)
 
 
+def test_tree_advantages_sum_to_the_centered_reward_of_a_leaf():
+    rng = np.random.default_rng(4)
+    z = random_tree(rng, (3, 2))
+    rewards = rng.normal(size=6)
+    root, below = policy.tree_advantages(z, rewards)
+    value = policy.tree_reach(z)[-1] @ rewards
+    along = root.ravel()[:, None] + below
+    assert np.allclose(along.ravel(), rewards - value)
+    assert np.allclose((softmax(z[1], axis=-1) * below).sum(axis=-1), 0)
+
+
 def test_minimal_sign_reversal():
     q, m = 0.6, 2
     z = [np.log([[q, 1 - q]]), np.array([[0.0, 0.0], [0.0, -np.inf]])]
@@ -305,6 +316,7 @@ def test_pass_at_k_is_the_mean_over_all_subsets():
         (lambda: policy.line_fit_error(0.1, 0.9, 0.0, 0.0), ValueError),
         (lambda: policy.tree_reach([np.zeros((2, 2))]), ValueError),
         (lambda: policy.tree_reach([]), ValueError),
+        (lambda: policy.tree_advantages([np.zeros((1, 2))], [1.0]), ValueError),
         (lambda: policy.visitation_term([np.zeros((1, 2))], []), ValueError),
         (lambda: policy.group_relative_advantages([1.0], baseline="leave-one-out"), ValueError),
         (lambda: policy.group_relative_advantages([1.0], baseline="mode"), ValueError),

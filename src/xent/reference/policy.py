@@ -38,8 +38,8 @@ def entropy_change(logits, delta, *, order: int = 1) -> np.ndarray:
     Raises:
         ValueError: if shapes differ or ``order`` is not 1, 2 or 3.
 
-    Source: first term, *The Entropy Mechanism of Reinforcement Learning*, Lemma 1; the others,
-    chapter *The covariance law*.
+    Source: first term, *The Entropy Mechanism of Reinforcement Learning*; the others, chapter
+    *The covariance law*.
     """
     pi, log_pi = _policy(logits)
     delta = _like(delta, "delta", pi)
@@ -101,7 +101,7 @@ def policy_gradient_delta(logits, advantages, step: float = 1.0) -> np.ndarray:
     Raises:
         ValueError: if shapes differ or ``step`` is not a number.
 
-    Source: *The Entropy Mechanism of Reinforcement Learning*, Theorem 1.
+    Source: *The Entropy Mechanism of Reinforcement Learning*.
     """
     pi, _ = _policy(logits)
     advantages = _like(advantages, "advantages", pi)
@@ -125,7 +125,7 @@ def natural_policy_gradient_delta(logits, advantages, step: float = 1.0) -> np.n
     Raises:
         ValueError: if shapes differ or ``step`` is not a number.
 
-    Source: *The Entropy Mechanism of Reinforcement Learning*, Theorem 2.
+    Source: *The Entropy Mechanism of Reinforcement Learning*.
     """
     pi, _ = _policy(logits)
     advantages = _like(advantages, "advantages", pi)
@@ -375,6 +375,31 @@ def tree_entropy(logits) -> float:
     return float(entr(tree_reach(logits)[-1]).sum())
 
 
+def tree_advantages(logits, rewards) -> list[np.ndarray]:
+    r"""Return :math:`A(s, a) = Q(s, a) - V(s)` in every state, for rewards at the leaves.
+
+    Args:
+        logits: levels of a full tree as in :func:`tree_reach`.
+        rewards: one finite reward per leaf ``(L,)``, in the order of :func:`tree_reach`.
+
+    Returns:
+        list of float64 arrays, levels of the shapes of ``logits``.
+
+    Raises:
+        ValueError: if the levels do not fit together or the rewards are not one per leaf.
+
+    Source: chapter *The covariance law*.
+    """
+    policies = _tree(logits)
+    value = _like(rewards, "rewards", policies[-1][0].ravel())
+    advantages = []
+    for pi, _ in reversed(policies):
+        action_value = value.reshape(pi.shape)
+        advantages.append(_centered(pi, action_value))
+        value = _mean(pi, action_value)
+    return advantages[::-1]
+
+
 def tree_covariance_term(logits, delta) -> float:
     r"""Return :math:`-\sum_s \rho(s) \operatorname{Cov}_s(\log\pi, \delta_s)`: states held fixed.
 
@@ -388,7 +413,7 @@ def tree_covariance_term(logits, delta) -> float:
     Raises:
         ValueError: if shapes differ.
 
-    Source: *The Entropy Mechanism of Reinforcement Learning*, Lemma 1, per state.
+    Source: *The Entropy Mechanism of Reinforcement Learning*, per state.
     """
     levels, reach = list(_levels(logits)), tree_reach(logits)
     deltas = _tree_like(delta, levels)
