@@ -150,14 +150,16 @@ def _power_law_residual(t, loss, root_weights, log):
     return residual
 
 
-def _power_law_starts(t, loss, weights, count=12):
-    """For each exponent of a grid, the least-squares constant and amplitude."""
-    root = np.sqrt(weights)
-    for alpha in np.geomspace(0.05, 20, count) / np.ptp(t):
-        design = np.stack([np.ones_like(t), np.exp(-alpha * t)], axis=1)
-        l_inf, amplitude = np.linalg.lstsq(root[:, None] * design, root * loss, rcond=None)[0]
+def _power_law_starts(t, loss, weights):
+    """Best constant and amplitude for each exponent of a grid; the three best of these."""
+    root, starts = np.sqrt(weights), []
+    for alpha in np.geomspace(0.05, 20, 24) / np.ptp(t):
+        design = root[:, None] * np.stack([np.ones_like(t), np.exp(-alpha * t)], axis=1)
+        (l_inf, amplitude), *_ = np.linalg.lstsq(design, root * loss, rcond=None)
         if amplitude > 0:
-            yield np.array([l_inf, np.log(amplitude), np.log(alpha)])
+            error = np.sum((design @ [l_inf, amplitude] - root * loss) ** 2)
+            starts.append((error, [l_inf, np.log(amplitude), np.log(alpha)]))
+    return [np.array(start) for _, start in sorted(starts)[:3]]
 
 
 def fit_power_law(
@@ -198,8 +200,8 @@ def fit_power_law(
     resamples = arguments.integer(bootstrap, "bootstrap", low=0)
     center = np.log(x).mean()
     t, root = np.log(x) - center, np.sqrt(weights)
-    starts = list(_power_law_starts(t, loss, weights))
-    if not starts:
+    starts = _power_law_starts(t, loss, weights)
+    if len(starts) == 0:
         raise ValueError("loss must fall with x: no decreasing power law fits better than none")
     theta, objective = _minimize(_power_law_residual(t, loss, root, log), starts, huber)
 
