@@ -1,0 +1,99 @@
+"""Chapters on other pages: their titles, the contents of a part, what is still planned."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from xent_site import claims
+from xent_site.html import mathematics, raw
+
+PARTS = {
+    "foundations": "Entropy, Softmax and Maximum Likelihood",
+    "surrogates": "Surrogate Losses and Consistency",
+    "geometry": "Geometry of Softmax Embeddings",
+    "stability": "Singularities, Stability and Attention",
+    "scaling": "Scaling Laws",
+    "policies": "Entropy Dynamics of Policies",
+    "inference": "Decoding, Uncertainty and Test-Time Adaptation",
+    "information": "Coding, Representations and Statistical Physics",
+}
+
+
+def notebook_path(root, part: str, slug: str) -> Path:
+    return Path(root) / "chapters" / part / f"{slug}.ipynb"
+
+
+@cache
+def first_text(path: Path) -> str:
+    """The Markdown of a notebook's first cell."""
+    return nbformat.read(path, as_version=4).cells[0].source
+
+
+def chapter_title(root, part: str, slug: str) -> str:
+    """The title of a chapter, or its slug in words while it is not written."""
+    path = notebook_path(root, part, slug)
+    if not path.exists():
+        return slug.replace("-", " ").capitalize()
+    return re.search(r"^#\s+(.+)$", first_text(path), re.MULTILINE).group(1).strip()
+
+
+def opening(root, part: str, slug: str) -> str:
+    """The first two sentences below a chapter's title, without those that hold roles."""
+    paragraphs = [p.strip() for p in first_text(notebook_path(root, part, slug)).split("\n\n")]
+    prose = [" ".join(p.split()) for p in paragraphs if p and p[0] not in "#:`(+<|>{%-*"]
+    sentences = re.split(r"(?<=[.?!])\s+(?=[A-Z$])", prose[0]) if prose else []
+    plain = " ".join([s for s in sentences if "{" not in s or "$" in s][:2])
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain).replace("**", "").replace("`", "")
+
+
+class PartContents(SphinxDirective):
+    """``{part-contents} foundations``: its chapters in the order of the contents, then the plan."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        part, root = self.arguments[0], self.env.srcdir
+        documents = self.env.external_site_map.as_json()["documents"]
+        prefix = f"chapters/{part}/"
+        written = [
+            name.removeprefix(prefix).removesuffix(".ipynb")
+            for name in documents
+            if name.startswith(prefix)
+        ]
+        cards = "".join(self._card(part, slug) for slug in written)
+        return [
+            raw(f'<ol class="chapters tex2jax_process">{cards}</ol>' + self._planned(part, written))
+        ]
+
+    def _card(self, part: str, slug: str) -> str:
+        root = self.env.srcdir
+        found = [entry for entry in claims.entries(root) if entry.slug == slug]
+        return (
+            f'<li><a href="../../chapters/{part}/{slug}.html">'
+            f"{mathematics(chapter_title(root, part, slug))}</a>"
+            f"<p>{mathematics(opening(root, part, slug))}</p>{claims.counts(found)}</li>"
+        )
+
+    def _planned(self, part: str, written) -> str:
+        from xent_site.papers import read_papers
+
+        tally = Counter(p["chapter"] for p in read_papers(self.env.srcdir) if p["part"] == part)
+        items = "".join(
+            f"<li>{escape(slug.replace('-', ' '))} <span class='note'>{count} "
+            f"paper{'s' if count > 1 else ''}</span></li>"
+            for slug, count in tally.items()
+            if slug not in written
+        )
+        return f'<h2>Planned</h2><ul class="planned">{items}</ul>' if items else ""
+
+
+def setup(app) -> None:
+    app.add_directive("part-contents", PartContents)

@@ -1,0 +1,65 @@
+"""The ledger's entries as pieces of HTML."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from html import escape
+
+from xent import ledger
+from xent.ledger import display
+from xent.ledger.verdict import VERDICTS
+from xent_site.html import mathematics
+
+ORDER = (*VERDICTS, "unchecked")
+
+
+@cache
+def entries(root) -> list:
+    """The ledger of the book being built, read once per build."""
+    return ledger.collect(root)
+
+
+def reported(claim) -> str:
+    """What the paper says, as a number where it gave one."""
+    if claim.ours:
+        return "–"
+    if claim.reported is None:
+        return "as stated"
+    return escape(f"{claim.reported:g} {claim.unit or ''}".strip())
+
+
+def measured(entry) -> str:
+    """What the book measured, or how the machine closed the case."""
+    if entry.found is None:
+        return "–"
+    return escape(display.measured_text(entry.found).removeprefix("measured ≈ "))
+
+
+def permalink(entry) -> str:
+    """The id of a claim's row on the ledger page."""
+    return f"{entry.slug}-{entry.claim.id.replace('.', '-')}"
+
+
+def says(entry, from_page: str = "..") -> str:
+    """The claim, linked to the cell that checks it."""
+    return f'<a href="{from_page}/{entry.link}">{mathematics(entry.claim.says)}</a>'
+
+
+def badge(entry) -> str:
+    """A verdict as color, shape and words; a claim no cell has checked is shown as such."""
+    if entry.verdict == "unchecked":
+        return '<span class="verdict verdict-not-tested">○ not run yet</span>'
+    return display.badge(entry.claim, entry.verdict)
+
+
+def counts(found) -> str:
+    """How many claims have which verdict."""
+    tally = Counter(entry.verdict for entry in found)
+    items = "".join(
+        f'<li class="verdict-{name.replace(" ", "-")}"><b>{tally[name]}</b> '
+        f'<span aria-hidden="true">{display.SYMBOLS.get(name, "○")}</span> {name}</li>'
+        for name in ORDER
+        if tally[name]
+    )
+    return f'<ul class="tallies" aria-label="Claims by verdict">{items}</ul>'

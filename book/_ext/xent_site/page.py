@@ -1,0 +1,61 @@
+"""What happens to every page on its way to HTML."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import imagesize
+
+EXPLORABLE = re.compile(r'data-explorable="([a-z0-9-]+)"')
+IMAGE = re.compile(r"<img\b([^>]*?)\s*/?>")
+IMAGE_FILE = re.compile(r'src="[^"]*_images/([^"]+)"')
+FOREIGN_SCRIPTS = ("thebe", "require.js", "embed-amd", "clipboard-polyfill")
+
+
+def prepare(app, pagename, templatename, context, doctree) -> None:
+    """Change scripts and images of a page."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            file
+            for file in context.get(kind, [])
+            if not any(name in described(file).lower() for name in FOREIGN_SCRIPTS)
+        ]
+    body = context.get("body") or ""
+    if doctree is None:
+        return
+    for name in dict.fromkeys(EXPLORABLE.findall(body)):
+        app.add_js_file(f"explorables/{name}.js", defer="defer")
+    context["body"] = size_images(app, body)
+
+
+def needs_mathematics(app, pagename, templatename, context, doctree) -> None:
+    """Load MathJax also where formulas stand in generated HTML only."""
+    if "tex2jax_process" in (context.get("body") or ""):
+        app.env.get_domain("math").data["has_equations"][pagename] = True
+
+
+def described(file) -> str:
+    """The address and the content of a script or style sheet."""
+    return f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', '')}"
+
+
+def size_images(app, body: str) -> str:
+    """Give images their size, so that text does not jump, and load them when they come near."""
+    files = {name: Path(app.srcdir, source) for source, name in app.builder.images.items()}
+
+    def sized(match: re.Match) -> str:
+        attributes = match.group(1)
+        found = IMAGE_FILE.search(attributes)
+        if found is None or "width=" in attributes or found.group(1) not in files:
+            return match.group(0)
+        width, height = imagesize.get(files[found.group(1)])
+        size = f' width="{width:.0f}" height="{height:.0f}"' if width > 0 else ""
+        return f'<img{attributes}{size} loading="lazy" decoding="async">'
+
+    return IMAGE.sub(sized, body)
+
+
+def setup(app) -> None:
+    app.connect("html-page-context", needs_mathematics, priority=100)
+    app.connect("html-page-context", prepare, priority=900)
