@@ -8,7 +8,7 @@ from xent.ops import softmax as ops
 from xent.parity import Case, Tolerance, Twin
 from xent.reference import softmax as reference
 
-SHAPES = ((1, 1), (3, 5), (5, 127), (4, 128), (3, 129), (2, 300))
+SHAPES = ((1, 1), (3, 5), (2, 127), (2, 128), (2, 129), (2, 300))
 LARGE = ((1, 1), (7, 4095), (5, 4096), (3, 4097), (64, 32001), (16, 128256))
 
 
@@ -17,7 +17,7 @@ def logit_cases(large: bool):
     rng = np.random.default_rng(4)
     for n, v in LARGE if large else SHAPES:
         yield Case(f"normal {n}x{v}", (3 * rng.normal(size=(n, v)),))
-    z = rng.normal(size=(4, 150))
+    z = rng.normal(size=(3, 150))
     yield Case("offset +1e4", (z + 1e4,))
     yield Case("offset -1e4", (z - 1e4,))
     yield Case("extreme gaps", (np.where(rng.random(z.shape) < 0.5, 100.0, -100.0) + z,))
@@ -41,15 +41,15 @@ def label_cases(large: bool):
             if "masked" in case.name:
                 labels = z.argmax(-1)
             yield Case(case.name, (z, labels), layout=case.layout)
-    gaps = np.linspace(1.0, 60.0, 12)
-    z = rng.normal(size=(12, 150))
-    labels = rng.integers(0, 150, size=12)
-    z[np.arange(12), labels] = z.max(-1) + gaps
+    gaps = np.linspace(1.0, 60.0, 6)
+    z = rng.normal(size=(6, 150))
+    labels = rng.integers(0, 150, size=6)
+    z[np.arange(6), labels] = z.max(-1) + gaps
     yield Case("nearly certain", (z, labels))
     yield Case("nearly certain, offset", (z + 1e4, labels))
     yield Case("wrong by a wide margin", (z, (labels + 1) % 150))
-    yield Case("ignored", (z, np.where(np.arange(12) % 3, labels, -100)))
-    yield Case("all ignored", (z, np.full(12, 7)), {"ignore_index": 7})
+    yield Case("ignored", (z, np.where(np.arange(6) % 3, labels, -100)))
+    yield Case("all ignored", (z, np.full(6, 7)), {"ignore_index": 7})
     yield Case("misaligned labels", (z, labels), layout="misaligned")
     yield Case("int32 labels", (z, labels.astype(np.int32)))
 
@@ -104,7 +104,6 @@ def cross_entropy_gradient(
 ROWS = (
     Twin(
         name="softmax.logsumexp",
-        backends=("torch",),
         reference=reference.logsumexp,
         op=ops.logsumexp,
         cases=logit_cases,
@@ -119,7 +118,6 @@ ROWS = (
     ),
     Twin(
         name="softmax.softmax",
-        backends=("torch",),
         reference=reference.softmax,
         op=ops.softmax,
         cases=logit_cases,
@@ -139,7 +137,6 @@ ROWS = (
     ),
     Twin(
         name="softmax.log_softmax",
-        backends=("torch",),
         reference=reference.log_softmax,
         op=ops.log_softmax,
         cases=logit_cases,
@@ -158,7 +155,6 @@ ROWS = (
     ),
     Twin(
         name="softmax.cross_entropy_with_logits",
-        backends=("torch",),
         reference=reference.cross_entropy_with_logits,
         op=ops.cross_entropy_with_logits,
         cases=label_cases,
@@ -175,7 +171,6 @@ ROWS = (
     ),
     Twin(
         name="softmax.cross_entropy_with_logits (options)",
-        backends=("torch",),
         reference=reference.cross_entropy_with_logits,
         op=ops.cross_entropy_with_logits,
         cases=option_cases,

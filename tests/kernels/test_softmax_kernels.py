@@ -1,0 +1,64 @@
+"""What only kernels can get wrong: tile borders, phantom columns, strides, import order."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("triton", reason="triton is not installable on this platform")
+
+from xent.kernels import softmax as kernels
+from xent.reference import softmax as reference
+
+
+@pytest.mark.parametrize("classes", [1, 2, 127, 128, 129, 255, 256, 257])
+def test_phantom_columns_carry_no_weight(classes):
+    z = torch.full((2, classes), -50.0)
+    lse = kernels.logsumexp(z, -1)
+    assert torch.allclose(lse, torch.tensor(np.log(classes) - 50.0).float(), rtol=1e-6)
+
+
+def test_kernel_state_is_the_reference_state():
+    z = np.random.default_rng(0).normal(size=(4, 300)).astype(np.float32)
+    tops, rests = torch.empty(4), torch.empty(4)
+    tensor = torch.from_numpy(z)
+    kernels._launch(kernels.state_kernel, tensor, 1, tensor, tops, rests, *tensor.stride(), 300)
+    top, rest = reference.leave_max_out(z)
+    assert (tops.numpy() == top).all()
+    assert np.allclose(rests.numpy(), rest, rtol=1e-6)
+
+
+def test_inputs_are_read_through_their_strides():
+    wide = torch.randn(6, 8, 4, generator=torch.Generator().manual_seed(0))
+    for view in (wide[::2], wide.transpose(0, 2), wide[..., 1:3], wide[:1].expand(3, 8, 4)):
+        got = kernels.softmax(view, 1)
+        assert torch.allclose(got, torch.softmax(view, 1), atol=1e-6)
+
+
+def test_inputs_are_not_changed():
+    z = torch.randn(3, 200, requires_grad=True)
+    before = z.detach().clone()
+    counted = torch.ones(3, dtype=torch.bool)
+    kernels.cross_entropy(z, torch.tensor([0, 1, 199]), counted, 0.1, 0.1).sum().backward()
+    assert torch.equal(z.detach(), before)
+
+
+PROGRAM = """
+import warnings
+import torch, {first}
+import xent.kernels
+print("imported")
+"""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is chosen only without CUDA")
+@pytest.mark.parametrize(("first", "works"), [("sys", True), ("triton", False)])
+def test_interpreter_is_chosen_in_time_or_the_user_is_told(first, works):
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, "-c", PROGRAM.format(first=first)]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (found.returncode == 0) == works, found.stderr
+    assert "imported" in found.stdout if works else "TRITON_INTERPRET=1" in found.stderr
