@@ -9,6 +9,7 @@ Two kinds of state are merged here, each a commutative monoid over the reals: th
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtr
 
 from xent.reference import arguments
 
@@ -302,6 +303,107 @@ def cross_entropy_with_logits(
     if weight:
         loss = loss + weight * logsumexp(z) ** 2
     return np.where(counted, loss, 0.0)
+
+
+def logsumexp_gradient(logits, axis: int = -1) -> np.ndarray:
+    r"""Return :math:`\nabla \operatorname{lse}(z) = p`, the softmax.
+
+    The gradient of cross-entropy with target :math:`y` is this minus :math:`y`.
+
+    Args:
+        logits: array ``(..., V)``; entries may be :math:`-\infty`, but not a whole row.
+        axis: the axis of the classes.
+
+    Returns:
+        float64 array of the shape of ``logits``.
+
+    Raises:
+        ValueError: as :func:`logsumexp`.
+
+    Source: chapter *The log-partition function*, theorem "gradient and Hessian".
+    """
+    return softmax(logits, axis=axis)
+
+
+def logsumexp_hvp(logits, vector, axis: int = -1) -> np.ndarray:
+    r"""Return :math:`\nabla^2 \operatorname{lse}(z)\,v = p \odot (v - \langle p, v \rangle)`.
+
+    The Hessian :math:`\operatorname{diag}(p) - p p^\top` is the covariance matrix of the one-hot
+    label under :math:`p`; it is never formed.
+
+    Args:
+        logits: array ``(..., V)``; entries may be :math:`-\infty`, but not a whole row.
+        vector: finite array of the same shape.
+        axis: the axis of the classes.
+
+    Returns:
+        float64 array of the shape of ``logits``.
+
+    Raises:
+        ValueError: as :func:`logsumexp`, or if ``vector`` has another shape or is not finite.
+
+    Source: chapter *The log-partition function*, theorem "gradient and Hessian".
+    """
+    p = softmax(logits, axis=axis)
+    v = arguments.finite(vector, "vector")
+    if v.shape != p.shape:
+        raise ValueError(f"vector must have the shape of logits {p.shape}, got {v.shape}")
+    return p * (v - (p * v).sum(axis=axis, keepdims=True))
+
+
+def logsumexp_curvature_bound(logits, axis: int = -1) -> np.ndarray:
+    r"""Return a bound on the spectral norm of :math:`\operatorname{diag}(p) - p p^\top`.
+
+    .. math:: \|\nabla^2 \operatorname{lse}(z)\|_2 \le p_1 \min(1, 2 (1 - p_1)) \le \tfrac12,
+        \qquad p_1 = \max_j p_j
+
+    Equality holds for two classes and for the uniform law on any number of classes.
+
+    Args:
+        logits: array ``(..., V)``; entries may be :math:`-\infty`, but not a whole row.
+        axis: the axis of the classes.
+
+    Returns:
+        float64 array of the remaining axes, in :math:`[0, 1/2]`.
+
+    Raises:
+        ValueError: as :func:`logsumexp`.
+
+    Source: chapter *The log-partition function*, theorem "curvature".
+    """
+    top, rest = leave_max_out(logits, axis=axis)
+    return np.minimum(1.0, 2.0 * rest / (1.0 + rest)) / (1.0 + rest)
+
+
+def hl_gauss_targets(values, edges, sigma: float) -> np.ndarray:
+    r"""Return the histogram of a Gaussian around each value: regression targets as class weights.
+
+    .. math:: p_i(y) = \frac{\Phi((e_{i+1} - y)/\sigma) - \Phi((e_i - y)/\sigma)}
+        {\Phi((e_m - y)/\sigma) - \Phi((e_0 - y)/\sigma)}
+
+    Args:
+        values: array ``(...)`` of numbers inside ``[edges[0], edges[-1]]``.
+        edges: increasing array ``(m + 1,)`` of the borders of ``m`` bins.
+        sigma: positive width of the Gaussian, in the unit of ``values``.
+
+    Returns:
+        float64 array ``(..., m)`` of probabilities.
+
+    Raises:
+        ValueError: if ``edges`` do not increase, a value lies outside them, or ``sigma <= 0``.
+
+    Source: *Stop Regressing* (HL-Gauss); chapter *The log-partition function*, section on
+    regression as classification.
+    """
+    y = arguments.finite(values, "values")
+    edges = arguments.finite(edges, "edges", ndim=1)
+    sigma = arguments.positive(sigma, "sigma")
+    if len(edges) < 2 or (np.diff(edges) <= 0).any():
+        raise ValueError("edges must be at least two increasing numbers")
+    if (y < edges[0]).any() or (y > edges[-1]).any():
+        raise ValueError(f"values must lie in [{edges[0]}, {edges[-1]}], the range of edges")
+    mass = np.diff(ndtr((edges - y[..., None]) / sigma), axis=-1)
+    return mass / mass.sum(axis=-1, keepdims=True)
 
 
 def _state(z, axis):
