@@ -118,6 +118,15 @@ def test_equivalent_margin_of_two_classes_is_the_logit_difference():
     np.testing.assert_allclose(ghosts.equivalent_margin([3.0, 0.5], [1.0, 4.0]), 2.5, rtol=1e-12)
 
 
+def test_every_zero_floats_above_the_height_bound():
+    rng = np.random.default_rng(5)
+    for classes in (2, 4, 9):
+        logits, slopes = random_line(rng, classes, 2.0)
+        zeros = ghosts.partition_zeros(logits, slopes, 12.0)
+        heights = ghosts.ghost_height_bound(logits, slopes, zeros.real)
+        assert zeros.size and (heights <= np.abs(zeros.imag) * (1 + 1e-6)).all()
+
+
 def test_batches_are_lines():
     rng = np.random.default_rng(3)
     logits, slopes = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3, 4))
@@ -229,6 +238,7 @@ def test_taylor_error_stays_below_its_bound(seed, r, order):
         (lambda: ghosts.curvature_radius_bound([0.0, 1.0], [0.0, 1.0], cells=0), "cells"),
         (lambda: ghosts.equivalent_margin([0.0, 1.0], [1.0, 1.0]), "all equal"),
         (lambda: ghosts.equivalent_margin([0.0, 4000.0], [0.0, 1.0]), "underflows"),
+        (lambda: ghosts.ghost_height_bound([0.0, 1.0], [1.0, 1.0], [0.0]), "all equal"),
         (lambda: ghosts.loss_interval(-1.0, 1.0), ">= 0"),
         (lambda: ghosts.descent_step(-1.0, 1.0, 1.0), "descent"),
         (lambda: ghosts.truncation_bound(0, 1.0), "order"),

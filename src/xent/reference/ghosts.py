@@ -30,8 +30,9 @@ def _line(logits, slopes) -> tuple[np.ndarray, np.ndarray]:
             f"got {logits.shape} and {slopes.shape}"
         )
     distinct, group = np.unique(slopes, return_inverse=True)
-    merged = [logsumexp(logits[group == index]) for index in range(distinct.size)]
-    return np.array(merged) - logsumexp(logits), distinct
+    merged = np.full(distinct.size, -np.inf)
+    np.logaddexp.at(merged, group, logits)
+    return merged - logsumexp(logits), distinct
 
 
 def _per_line(bound, logits, slopes) -> np.ndarray:
@@ -228,17 +229,22 @@ def _starting_points(logits, slopes, radius, spacing) -> np.ndarray:
     return (u[:, None] + 1j * y).ravel()
 
 
-def _newton(logits, slopes, t, *, steps=60) -> np.ndarray:
+def _newton(logits, slopes, t) -> np.ndarray:
     """Newton's method for F from many starting points; returns those that arrive."""
     spread = slopes[-1] - slopes[0]
     slopes = slopes - slopes.mean()
-    for _ in range(steps):
-        moved = logits + np.multiply.outer(t, slopes)
+    moving = np.arange(t.size)
+    for _ in range(60):
+        moved = logits + np.multiply.outer(t[moving], slopes)
         terms = np.exp(moved - moved.real.max(-1, keepdims=True))
-        value, derivative = terms.sum(-1), (terms * slopes).sum(-1)
+        value, derivative = terms.sum(-1), terms @ slopes
         step = value / np.where(derivative == 0, spread, derivative)
-        t = t - step / np.maximum(1.0, np.abs(step) * spread)
-        t = t.real + 1j * np.abs(t.imag)
+        step /= np.maximum(1.0, np.abs(step) * spread)
+        t[moving] -= step
+        t[moving] = t[moving].real + 1j * np.abs(t[moving].imag)
+        moving = moving[np.abs(step) * spread > 1e-14]
+        if moving.size == 0:
+            break
     return t[np.abs(characteristic(logits, slopes, t)) < 1e-11]
 
 
@@ -380,23 +386,51 @@ def subset_radius_bound(logits, slopes, *, cells: int = 2000) -> np.ndarray:
     Source: Theorem 3 of chapter "ghosts-of-softmax".
     """
 
-    def height(logits, slopes, u, width):
-        spread = slopes[-1] - slopes[0]
-        centered = slopes - slopes.mean()
-        p = _softmax_along(logits, slopes, u)
-        moments = np.stack([p, p * centered, p * centered**2])
-        sums = np.concatenate([np.zeros((3, u.size, 1)), moments.cumsum(-1)], axis=-1)
-        first, last = np.triu_indices(slopes.size + 1, k=1)
-        mass, mean, square = sums[..., last] - sums[..., first]
-        heavy = mass > 0.5
-        mass = np.where(heavy, mass, 1.0)
-        variance = np.maximum(square / mass - (mean / mass) ** 2, 0.0) + 1e-14 * spread**2
-        deviation = np.sqrt(variance) * np.exp(spread * width / 4)
-        ratio = (1 / mass - 1) * np.exp(spread * width / 2)  # odds against the group
-        lowest = np.arccos(np.clip(ratio, 0.0, 1.0)) / deviation
-        return np.where(heavy, lowest, 0.0).max(-1)
+    return _per_line(_minimize_modulus(_group_height, cells), logits, slopes)
 
-    return _per_line(_minimize_modulus(height, cells), logits, slopes)
+
+def _group_height(logits, slopes, u, width) -> np.ndarray:
+    """Lowest height of a ghost above the cells of the given width around the real steps u."""
+    spread = slopes[-1] - slopes[0]
+    centered = slopes - slopes.mean()
+    p = _softmax_along(logits, slopes, u)
+    moments = np.stack([p, p * centered, p * centered**2])
+    sums = np.concatenate([np.zeros((3, u.size, 1)), moments.cumsum(-1)], axis=-1)
+    first, last = np.triu_indices(slopes.size + 1, k=1)
+    mass, mean, square = sums[..., last] - sums[..., first]
+    heavy = mass > 0.5
+    mass = np.where(heavy, mass, 1.0)
+    variance = np.maximum(square / mass - (mean / mass) ** 2, 0.0) + 1e-14 * spread**2
+    deviation = np.sqrt(variance) * np.exp(spread * width / 4)
+    odds_against = (1 / mass - 1) * np.exp(spread * width / 2)
+    lowest = np.arccos(np.clip(odds_against, 0.0, 1.0)) / deviation
+    return np.where(heavy, lowest, 0.0).max(-1)
+
+
+def ghost_height_bound(logits, slopes, steps) -> np.ndarray:
+    r"""Height below which no ghost lies above each real step: the best group of classes.
+
+    .. math:: |y| \ge \max_G \frac{\arccos((1 - P_G)/P_G)}{\sigma_G}
+
+    over windows :math:`G` of consecutive slopes with mass :math:`P_G > 1/2` at the real step.
+
+    Args:
+        logits: One line's logits, shape (K,), nats.
+        slopes: Their derivatives along the step, shape (K,), not all equal.
+        steps: Real steps :math:`u`, shape (N,).
+
+    Returns:
+        Heights, shape (N,); beyond :math:`10^7/\Delta` they stand for "no ghost".
+
+    Raises:
+        ValueError: If the line is malformed or all slopes are equal.
+
+    Source: Theorem 3 of chapter "ghosts-of-softmax".
+    """
+    logits, slopes = _line(logits, slopes)
+    if slopes.size == 1:
+        raise ValueError("slopes are all equal: the line has no ghost")
+    return _group_height(logits, slopes, arguments.finite(steps, "steps", ndim=1), 0.0)
 
 
 def _minimize_modulus(height, cells):
