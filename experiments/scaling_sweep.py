@@ -106,6 +106,7 @@ def main() -> None:
     sizes = [dict(width=w, samples=0, seed=s) for s in seeds for w in WIDTHS]
     amounts = [dict(width=WIDTHS[-1], samples=d, seed=s) for s in seeds for d in SAMPLES]
     runs = sweep(train, sizes + amounts, Path(options.work))
+    (probe,) = sweep(train, [dict(width=8, samples=0, seed=0, steps=120)], Path(options.work))
     source = ZipfContextSource(EXPONENT, num_contexts=CONTEXTS, num_labels=LABELS)
     tail = solvable.zipf_tail(np.arange(1, CONTEXTS), EXPONENT, contexts=CONTEXTS)
     values = {
@@ -116,6 +117,7 @@ def main() -> None:
         "model_code": model_code(),
         "sizes": runs[: len(sizes)],
         "amounts": runs[len(sizes) :],
+        "probe": probe,
     }
     records.save(
         "scaling_sweep",

@@ -151,7 +151,7 @@ def _power_law_residual(t, loss, root_weights, log):
 
 
 def _power_law_starts(t, loss, weights):
-    """Best constant and amplitude for each exponent of a grid; the three best of these."""
+    """Best constant and amplitude for each exponent of a grid; the two best of these."""
     root, starts = np.sqrt(weights), []
     for alpha in np.geomspace(0.05, 20, 24) / np.ptp(t):
         design = root[:, None] * np.stack([np.ones_like(t), np.exp(-alpha * t)], axis=1)
@@ -159,7 +159,7 @@ def _power_law_starts(t, loss, weights):
         if amplitude > 0:
             error = np.sum((design @ [l_inf, amplitude] - root * loss) ** 2)
             starts.append((error, [l_inf, np.log(amplitude), np.log(alpha)]))
-    return [np.array(start) for _, start in sorted(starts)[:3]]
+    return [np.array(start) for _, start in sorted(starts)[:2]]
 
 
 def fit_power_law(
@@ -250,6 +250,9 @@ def fit_power_law(
 
 def _line_objective(t, loss, root, log, huber):
     """Objective of the best straight line in log x, the limit of the law at alpha = 0."""
+    slope, middle = np.polyfit(t, loss, 1, w=root)
+    if huber is None and not log:
+        return np.sum((root * (middle + slope * t - loss)) ** 2) / 2
 
     def residual(theta):
         model, design = theta[0] - theta[1] * t, np.stack([np.ones_like(t), -t], axis=1)
@@ -258,7 +261,6 @@ def _line_objective(t, loss, root, log, huber):
         safe = np.maximum(model, 1e-12)
         return root * (np.log(safe) - np.log(loss)), (root / safe)[:, None] * design
 
-    slope, middle = np.polyfit(t, loss, 1)
     return _minimize(residual, [np.array([middle, -slope])], huber)[1]
 
 
