@@ -1,0 +1,62 @@
+"""Everything that needs a GPU: parity of every twin on CUDA, then the GPU benchmarks.
+
+``python -m experiments.gpu [--out results] [--commit ID]`` (or ``make gpu``) writes each record as
+soon as it has it. It imports numpy, torch, triton and xent only, so it also runs on a machine with
+nothing else: ``PYTHONPATH=src python -m experiments.gpu --out DIR --commit ID``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+import traceback
+
+import torch
+
+BENCHMARKS = ("experiments.softmax_bandwidth",)  # modules with run(out, commit) -> path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", default="results", help="folder of the records")
+    parser.add_argument("--commit", help="commit id, where there is no git")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("no CUDA device: torch sees no GPU here, so there is nothing to measure")
+        return 1
+    print(torch.cuda.get_device_name(), "torch", torch.__version__, flush=True)
+    began, failed = time.perf_counter(), []
+    for name, step in steps(arguments.out, arguments.commit):
+        try:
+            ok = step()
+        except Exception:
+            traceback.print_exc()
+            ok = False
+        failed += [name] * (not ok)
+        print(f"[{time.perf_counter() - began:6.1f} s] {name}: {'ok' if ok else 'FAILED'}")
+        sys.stdout.flush()
+    print("all done" if not failed else f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def steps(out, commit):
+    """Yield (name, step); a step writes its record and returns whether it went well."""
+    yield "parity", lambda: parity_on_cuda(out, commit)
+    for name in BENCHMARKS:
+        yield name, lambda name=name: bool(importlib.import_module(name).run(out, commit))
+
+
+def parity_on_cuda(out, commit) -> bool:
+    """Compare every twin on CUDA, print the table and record it, failures included."""
+    from xent import parity
+
+    results = parity.run("cuda")
+    print(parity.table(results))
+    parity.record(results, out, commit=commit)
+    return all(result.passed for result in results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
