@@ -1,0 +1,167 @@
+r"""The cross-entropy of chunks of tokens, with the gradient taken on the way forward.
+
+When the loss is reduced to a scalar inside, each token's upstream gradient is known up to one
+common factor, so the logits of a chunk serve twice: three products of 2NDV operations instead of
+four. Nothing is recomputed, and nothing larger than a chunk is kept but the gradients themselves.
+
+With X the largest logit besides the label's, :math:`e_j = e^{z_j - X}` and
+:math:`S = \sum_{j \ne y} e_j`, the gradient of :math:`-\log p_y` is a row scaled by one number,
+
+.. math:: \frac{\partial \ell}{\partial z} = e^{X - \operatorname{lse}}
+    (e_1, \dots, \underbrace{-S}_{y}, \dots, e_V),
+
+whose entries sum to zero by construction. The scale goes to the hidden states, not to the logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from xent.ops.backend import upcast
+from xent.ops.linear_plan import Plan
+from xent.ops.linear_state import MASKED
+from xent.ops.linear_sweep import add_product, factor
+from xent.ops.linear_torch import products
+
+CHUNK_BYTES = 3 << 23
+CPU_TOKENS, GPU_TOKENS = 128, 4096
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The sum over tokens of ``weight[i] * phi_tau(nll_i) + square[i] * lse_i**2``, and smoothing.
+
+    ``smooth[i] * sum_k omega_k (lse_i - z_ik)`` is added where ``omega`` is given.
+    """
+
+    plan: Plan
+    labels: torch.Tensor  # (N,), -1 where ignored
+    weight: torch.Tensor  # (N,)
+    tau: float = 1.0
+    square: torch.Tensor | None = None
+    smooth: torch.Tensor | None = None
+    omega: torch.Tensor | None = None  # (V,)
+
+
+def chunked_loss(objective: Objective, hidden, weight, bias) -> torch.Tensor:
+    """Return the scalar objective; its gradient is computed at once and kept until backward."""
+    return _Chunked.apply(objective, hidden, weight, bias)
+
+
+class _Chunked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, objective, hidden, weight, bias):
+        needs = ctx.needs_input_grad[1:]
+        loss, *gradients = _run(objective, hidden, weight, bias, needs)
+        ctx.gradients = gradients
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream):
+        if ctx.gradients is None:
+            raise RuntimeError(
+                "linear_cross_entropy gave its gradients away in the first backward; for a second "
+                'one use reduction="none" and reduce the losses yourself'
+            )
+        gradients, ctx.gradients = ctx.gradients, None
+        return None, *(None if g is None else g.mul_(upstream) for g in gradients)
+
+
+def _run(objective: Objective, hidden, weight, bias, needs):
+    """Return the loss and its gradients with respect to hidden, weight and bias."""
+    sums = upcast(weight[:1]).dtype
+    loss = torch.zeros((), dtype=sums, device=weight.device)
+    d_hidden = torch.empty_like(hidden, dtype=sums) if needs[0] else None
+    d_weight = torch.zeros(weight.shape, dtype=sums, device=weight.device) if needs[1] else None
+    d_bias = None
+    if bias is not None and needs[2]:
+        d_bias = torch.zeros(bias.shape, dtype=sums, device=bias.device)
+    buffer = None
+    for rows in _chunks(hidden, weight):
+        part = hidden[rows]
+        buffer = z = objective.plan.logits(_products_into(buffer, part, weight, bias))
+        losses, scale = _gradient_of_chunk(objective, z, rows, any(needs))
+        loss += losses
+        if not any(needs):
+            continue
+        scaled = (scale[:, None] * upcast(part)).to(factor(part).dtype)
+        dz = z.to(scaled.dtype)
+        if d_hidden is not None:
+            d_hidden[rows] = scale[:, None] * products(dz, weight.t())
+        if d_weight is not None:
+            add_product(d_weight, dz.t(), scaled)
+        if d_bias is not None:
+            d_bias.addmv_(z.t(), scale)
+    gradients = (d_hidden, hidden), (d_weight, weight), (d_bias, bias)
+    return loss, *(None if g is None else g.to(like.dtype) for g, like in gradients)
+
+
+def _products_into(buffer, hidden, weight, bias):
+    """Return ``hidden @ weight.T + bias``, in the memory of the chunk before where it fits."""
+    if buffer is None or len(buffer) != len(hidden) or buffer.dtype != weight.dtype:
+        return products(hidden, weight, bias)
+    torch.mm(hidden, weight.t(), out=buffer)
+    return buffer if bias is None else buffer.add_(bias)
+
+
+def _gradient_of_chunk(objective: Objective, z, rows, wanted):
+    """Return the chunk's loss; turn z into dL/d(h w + b), up to the returned scale of each row."""
+    plan = objective.plan
+    labels, weight = objective.labels[rows], objective.weight[rows]
+    where = labels.clamp_min(0)[:, None]
+    counted = labels >= 0
+    target = z.gather(1, where)[:, 0]
+    uniform = None if objective.omega is None else z @ objective.omega
+    chain = plan.slope_of_logits(z) if wanted and plan.softcap is not None else None
+
+    z.scatter_(1, where, torch.where(counted, MASKED, target)[:, None])
+    top = z.amax(1)
+    e = z.sub_(top[:, None]).exp_()
+    mass = e.sum(1)
+    rest = top + mass.log()
+    gap = rest - target
+    nll = torch.where(counted, -torch.nn.functional.logsigmoid(-gap), 0.0)
+    lse = torch.where(counted, torch.logaddexp(rest, target), rest)
+
+    tau = objective.tau
+    phi = nll if tau == 1.0 else torch.expm1((1 - tau) * nll) / (1 - tau)
+    loss = (weight * phi).sum()
+    slope = weight if tau == 1.0 else weight * torch.exp((1 - tau) * nll)  # of nll
+    pull = torch.zeros_like(slope)  # of lse
+    if objective.square is not None:
+        loss += (objective.square[rows] * lse**2).sum()
+        pull += 2 * objective.square[rows] * lse
+    if uniform is not None:
+        smooth, omega = objective.smooth[rows], objective.omega
+        loss += (smooth * (omega.sum() * lse - uniform)).sum()
+        pull += smooth * omega.sum()
+    if not wanted:
+        return loss, None
+
+    # dz = scale * (e_j elsewhere, and at the label what makes the row right)
+    share = torch.exp(top - lse)
+    at_label = pull * torch.exp(target - lse) - slope * torch.sigmoid(gap)
+    scale = (slope + pull) * share
+    if uniform is None and chain is None and objective.square is None:
+        e.scatter_(1, where, torch.where(counted, -mass, 0.0)[:, None])
+        scale = torch.where(counted, scale / plan.temperature, 0.0)
+        return loss, scale
+    e.mul_(scale[:, None]).scatter_(1, where, at_label[:, None])
+    if uniform is not None:
+        e.addr_(smooth, omega, alpha=-1)
+    if chain is not None:
+        e.mul_(chain)
+    else:
+        e.div_(plan.temperature)
+    return loss, counted.to(e.dtype)
+
+
+def _chunks(hidden, weight):
+    """Yield slices of tokens: few enough for the cache, enough for the products to be fast."""
+    least = GPU_TOKENS if hidden.is_cuda else CPU_TOKENS
+    size = max(least, CHUNK_BYTES // (4 * len(weight)))
+    for start in range(0, len(hidden), size):
+        yield slice(start, min(start + size, len(hidden)))
