@@ -176,6 +176,11 @@ def test_descent_step_is_the_root_found_by_bisection(ratio, curvature, spread):
     assert ghosts.best_step(descent, curvature, spread) <= step * (1 + 1e-9)
 
 
+def test_no_descent_allows_no_step():
+    np.testing.assert_array_equal(ghosts.descent_step(np.zeros(2), 1.0, 1.0), 0.0)
+    np.testing.assert_allclose(ghosts.descent_step(1e-9, 1.0, 1.0), 2e-9, rtol=1e-6)
+
+
 def test_no_ascent_before_the_descent_step():
     rng = np.random.default_rng(4)
     for _ in range(200):
@@ -187,7 +192,7 @@ def test_no_ascent_before_the_descent_step():
         if descent <= 0:
             continue
         curvature = float((p * (slopes - mean) ** 2).sum(-1).mean())
-        step = ghosts.descent_step(descent, curvature, ghosts.logit_spread(slopes).max())
+        step = ghosts.descent_step(descent, curvature, ghosts.slope_spread(slopes).max())
         for t in step * np.linspace(0.01, 1, 12):
             change = np.log((p * np.exp(slopes * t)).sum(-1)) - slopes[:, 0] * t
             assert change.mean() < 1e-12
@@ -233,7 +238,7 @@ def test_taylor_error_stays_below_its_bound(seed, r, order):
         (lambda: ghosts.partition_zeros([0.0, 1.0], [0.0, 1.0], -1.0), "radius"),
         (lambda: ghosts.convergence_radius([0.0, np.inf], [0.0, 1.0]), "infinity"),
         (lambda: ghosts.convergence_radius([[0.0, 1.0]], [0.0, 1.0]), "same shape"),
-        (lambda: ghosts.logit_spread(1.0), "at least one class"),
+        (lambda: ghosts.slope_spread(1.0), "at least one class"),
         (lambda: ghosts.binary_radius(0.0, -1.0), "spread"),
         (lambda: ghosts.curvature_radius_bound([0.0, 1.0], [0.0, 1.0], cells=0), "cells"),
         (lambda: ghosts.equivalent_margin([0.0, 1.0], [1.0, 1.0]), "all equal"),

@@ -78,7 +78,7 @@ def characteristic(logits, slopes, t) -> np.ndarray:
     return (weights * np.exp(1j * np.multiply.outer(t.imag, slopes))).sum(-1)
 
 
-def logit_spread(slopes) -> np.ndarray:
+def slope_spread(slopes) -> np.ndarray:
     r"""Spread of the directional logit derivatives, :math:`\Delta = \max_k a_k - \min_k a_k`.
 
     Args:
@@ -112,7 +112,7 @@ def radius_lower_bound(slopes) -> np.ndarray:
 
     Source: Ghosts of Softmax, Lemma 4.5 and Theorem 4.6; chapter "ghosts-of-softmax".
     """
-    spread = logit_spread(slopes)
+    spread = slope_spread(slopes)
     return np.divide(np.pi, spread, out=np.full_like(spread, np.inf), where=spread > 0)
 
 
@@ -504,7 +504,7 @@ def margin_radius_bound(logits, slopes) -> np.ndarray:
 
     Source: Theorem 5 of chapter "ghosts-of-softmax".
     """
-    margins, spread = equivalent_margin(logits, slopes), logit_spread(slopes)
+    margins, spread = equivalent_margin(logits, slopes), slope_spread(slopes)
 
     def smallest(h: float) -> float:
         def derivative(x):
@@ -562,7 +562,8 @@ def descent_step(descent, curvature, spread) -> np.ndarray:
     r"""Longest step before which a linear-logit loss is certain to stay below its start.
 
     :math:`t = x/\Delta` with :math:`x` the positive root of :math:`e^x - 1 - x = cx`,
-    :math:`c = g\Delta/\kappa`. Always below the quadratic limit :math:`2g/\kappa`.
+    :math:`c = g\Delta/\kappa`. Between :math:`2g/(\kappa + g\Delta)` and the quadratic limit
+    :math:`2g/\kappa`.
 
     Args:
         descent: Rate of descent :math:`g = -\ell'(0) \ge 0` (mean over the batch).
@@ -579,8 +580,8 @@ def descent_step(descent, curvature, spread) -> np.ndarray:
     """
     c, spread = _excess_ratio(descent, curvature, spread)
     small = 1 / (1 + c)
-    x = np.maximum(-lambertw(-np.exp(-small) * small, -1).real - small, 2 * c / (1 + c))
-    for _ in range(3):  # polish: the branch point of W loses half of the digits as c -> 0
+    x = np.fmax(-lambertw(-np.exp(-small) * small, -1).real - small, 2 * c / (1 + c))
+    for _ in range(3):  # polish: near its branch point, c -> 0, W has half of the digits or none
         slope = np.expm1(x) - c
         x = np.where(slope > 0, x - (np.expm1(x) - (1 + c) * x) / np.where(slope > 0, slope, 1), x)
     return x / spread
