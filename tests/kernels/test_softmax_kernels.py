@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,3 +64,62 @@ def test_interpreter_is_chosen_in_time_or_the_user_is_told(first, works):
     found = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (found.returncode == 0) == works, found.stderr
     assert "imported" in found.stdout if works else "TRITON_INTERPRET=1" in found.stderr
+
+
+HOPPER = """
+import torch
+torch.cuda.is_available = lambda: True  # so that the kernels are not given to the interpreter
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from xent.kernels import softmax as kernels
+
+LOGITS = dict(row_stride="i32", column_stride="constexpr", classes="i32")
+STATE = dict(tops="*fp32", rests="*fp32")
+SIGNATURES = {
+    kernels.state_kernel: dict(logits="*bf16", **STATE, **LOGITS),
+    kernels.scaled_softmax_kernel: dict(
+        logits="*bf16", **STATE, scales="*fp32", out="*bf16", **LOGITS
+    ),
+    kernels.softmax_kernel: dict(logits="*bf16", out="*bf16", **LOGITS, LOG="constexpr"),
+    kernels.softmax_backward_kernel: dict(
+        out="*bf16", upstream="*bf16", slope="*bf16", classes="i32", LOG="constexpr"
+    ),
+    kernels.cross_entropy_kernel: dict(
+        logits="*bf16", labels="*i64", counted="*i1", losses="*fp32", **STATE,
+        smoothing="fp32", z_weight="fp32", **LOGITS, SMOOTH="constexpr"
+    ),
+    kernels.cross_entropy_backward_kernel: dict(
+        logits="*bf16", labels="*i64", counted="*i1", **STATE, upstream="*fp32", slope="*bf16",
+        smoothing="fp32", z_weight="fp32", **LOGITS
+    ),
+}
+CONSTANTS = dict(column_stride=1, LOG=False, SMOOTH=True, TILE=4096)
+for kernel, signature in SIGNATURES.items():
+    signature["TILE"] = "constexpr"
+    attributes = {
+        (i,): [["tt.divisibility", 16]]
+        for i, kind in enumerate(signature.values()) if kind[0] == "*" or kind == "i32"
+    }
+    constants = {n: CONSTANTS[n] for n, kind in signature.items() if kind == "constexpr"}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
+    target = GPUTarget("cuda", 90, 32)
+    ptx = triton.compile(source, target=target, options={"num_warps": 8}).asm["ptx"]
+    wide, spilled = "ld.global.v4" in ptx, ".local" in ptx
+    print(kernel.__name__, wide, spilled, "atom." in ptx)
+"""
+
+
+def test_kernels_compile_for_hopper_with_wide_loads_and_without_atomics():
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    path = Path(kernels.__file__).parents[2]
+    with tempfile.TemporaryDirectory() as folder:
+        environment |= {"TRITON_CACHE_DIR": folder, "PYTHONPATH": str(path)}
+        program = Path(folder) / "hopper.py"
+        program.write_text(HOPPER)
+        command = [sys.executable, str(program)]
+        found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    lines = [line.split() for line in found.stdout.splitlines()]
+    assert len(lines) == 6
+    assert all(rest == ["True", "False", "False"] for _, *rest in lines), found.stdout
