@@ -60,7 +60,7 @@ class PartContents(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        part, root = self.arguments[0], self.env.srcdir
+        part = self.arguments[0]
         documents = self.env.external_site_map.as_json()["documents"]
         prefix = f"chapters/{part}/"
         written = [
@@ -75,7 +75,7 @@ class PartContents(SphinxDirective):
 
     def _card(self, part: str, slug: str) -> str:
         root = self.env.srcdir
-        found = [entry for entry in claims.entries(root) if entry.slug == slug]
+        found = [entry for entry in claims.entries(self.env) if entry.slug == slug]
         return (
             f'<li><a href="../../chapters/{part}/{slug}.html">'
             f"{mathematics(chapter_title(root, part, slug))}</a>"

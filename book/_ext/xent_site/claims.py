@@ -15,9 +15,14 @@ ORDER = (*VERDICTS, "unchecked")
 
 
 @cache
-def entries(root) -> list:
-    """The ledger of the book being built, read once per build."""
+def collected(root) -> list:
+    """All claims under a folder, read once per build."""
     return ledger.collect(root)
+
+
+def entries(env) -> list:
+    """The claims of the chapters that the book being built contains."""
+    return [e for e in collected(env.srcdir) if f"chapters/{e.part}/{e.slug}" in env.found_docs]
 
 
 def reported(claim) -> str:
@@ -42,8 +47,9 @@ def permalink(entry) -> str:
 
 
 def says(entry, from_page: str = "..") -> str:
-    """The claim, linked to the cell that checks it."""
-    return f'<a href="{from_page}/{entry.link}">{mathematics(entry.claim.says)}</a>'
+    """The claim, linked to the cell that checks it, or to its chapter if none does."""
+    link = entry.link if entry.found else entry.link.partition("#")[0]
+    return f'<a href="{from_page}/{link}">{mathematics(entry.claim.says)}</a>'
 
 
 def badge(entry) -> str:

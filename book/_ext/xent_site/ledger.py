@@ -79,7 +79,7 @@ class ClaimsLedger(SphinxDirective):
     """``{claims-ledger}``: counts and the whole table."""
 
     def run(self) -> list[nodes.Node]:
-        found = claims.entries(self.env.srcdir)
+        found = claims.entries(self.env)
         if not found:
             return [nodes.paragraph("", "No chapter has been measured yet.")]
         return [raw(claims.counts(found) + ledger_table(self.env.srcdir, found))]
@@ -89,7 +89,7 @@ class HeadlineFindings(SphinxDirective):
     """``{headline-findings}``: the entries marked ``headline``, as in the README."""
 
     def run(self) -> list[nodes.Node]:
-        found = [entry for entry in claims.entries(self.env.srcdir) if entry.claim.headline]
+        found = [entry for entry in claims.entries(self.env) if entry.claim.headline]
         if not found:
             return [nodes.paragraph("", "The findings appear with the chapters.")]
         rows = [
@@ -109,7 +109,7 @@ class ClaimCounts(SphinxDirective):
     """``{claim-counts}``: how many claims of the book have which verdict."""
 
     def run(self) -> list[nodes.Node]:
-        found = claims.entries(self.env.srcdir)
+        found = claims.entries(self.env)
         return [raw(claims.counts(found))] if found else []
 
 

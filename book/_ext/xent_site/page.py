@@ -10,6 +10,10 @@ import imagesize
 EXPLORABLE = re.compile(r'data-explorable="([a-z0-9-]+)"')
 IMAGE = re.compile(r"<img\b([^>]*?)\s*/?>")
 IMAGE_FILE = re.compile(r'src="[^"]*_images/([^"]+)"')
+LIVE_KERNEL = re.compile(
+    r'<script type="text/x-thebe-config">.*?</script>\s*(<script>kernelName = .*?</script>)?',
+    re.DOTALL,
+)
 FOREIGN_SCRIPTS = ("thebe", "require.js", "embed-amd", "clipboard-polyfill")
 
 
@@ -21,9 +25,10 @@ def prepare(app, pagename, templatename, context, doctree) -> None:
             for file in context.get(kind, [])
             if not any(name in described(file).lower() for name in FOREIGN_SCRIPTS)
         ]
-    body = context.get("body") or ""
+    name_toggles(context)
     if doctree is None:
         return
+    body = LIVE_KERNEL.sub("", context.get("body") or "")
     for name in dict.fromkeys(EXPLORABLE.findall(body)):
         app.add_js_file(f"explorables/{name}.js", defer="defer")
     context["body"] = size_images(app, body)
@@ -38,6 +43,17 @@ def needs_mathematics(app, pagename, templatename, context, doctree) -> None:
 def described(file) -> str:
     """The address and the content of a script or style sheet."""
     return f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', '')}"
+
+
+def name_toggles(context) -> None:
+    """Give the triangles in the table of contents a name for screen readers."""
+    toctree = context["generate_toctree_html"]
+
+    def named(*arguments, **options):
+        text = str(toctree(*arguments, **options))
+        return text.replace("<summary>", '<summary aria-label="Pages below">')
+
+    context["generate_toctree_html"] = named
 
 
 def size_images(app, body: str) -> str:

@@ -31,7 +31,7 @@ class PapersOf(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         by_paper: dict[str, list] = {}
-        for entry in claims.entries(self.env.srcdir):
+        for entry in claims.entries(self.env):
             by_paper.setdefault(entry.claim.paper, []).append(entry)
         listed = [p for p in read_papers(self.env.srcdir) if p["part"] == self.arguments[0]]
         items = "".join(self._paper(paper, by_paper.get(paper["slug"], [])) for paper in listed)
@@ -63,7 +63,7 @@ class PaperCount(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         papers = {paper["slug"] for paper in read_papers(self.env.srcdir)}
-        covered = papers & {entry.claim.paper for entry in claims.entries(self.env.srcdir)}
+        covered = papers & {entry.claim.paper for entry in claims.entries(self.env)}
         text = f"{len(covered)} of the {len(papers)} papers have claims in the ledger so far."
         return [nodes.paragraph("", text)]
 
