@@ -1,10 +1,11 @@
-"""Small networks for experiments: language models that train in seconds on a CPU.
+"""Small networks for experiments: language models and classifiers that train in seconds on a CPU.
 
 They have no twins; ``torch.compile`` may wrap them like any module.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -114,3 +115,106 @@ class MLPLanguageModel(nn.Module):
         padded = F.pad(tokens, (self.context - 1, 0), value=self.tokens.padding_idx)
         windows = self.tokens(padded).unfold(1, self.context, 1)
         return self.head(F.gelu(self.hidden(windows.flatten(2))))
+
+
+ACTIVATIONS = {
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+
+class GatedMLP(nn.Module):
+    """One hidden layer gated by a second: ``head(values(x) * silu(gates(x)))``."""
+
+    def __init__(self, inputs: int, width: int, classes: int):
+        super().__init__()
+        self.values, self.gates = nn.Linear(inputs, width), nn.Linear(inputs, width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.values(x) * F.silu(self.gates(x)))
+
+
+class RowTransformer(nn.Module):
+    """Reads an 8 x 8 image as eight rows and a class token; pre-norm blocks, no dropout.
+
+    Args:
+        width: model width, a multiple of four.
+        layers: number of blocks.
+        classes: number of classes.
+
+    ``forward`` takes images (B, 64) and returns logits (B, classes).
+    """
+
+    def __init__(self, *, width: int = 32, layers: int = 2, classes: int = 10):
+        super().__init__()
+        self.rows, self.norm = nn.Linear(8, width), nn.LayerNorm(width)
+        self.token = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.positions = nn.Parameter(0.02 * torch.randn(9, width))
+        self.blocks = nn.ModuleList(RowBlock(width, heads=4) for _ in range(layers))
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.rows(x.reshape(-1, 8, 8))
+        x = torch.cat([self.token.expand(rows.shape[0], -1, -1), rows], dim=1) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x[:, 0]))
+
+
+class RowBlock(nn.Module):
+    """Pre-norm attention over all positions, written with a plain softmax, and a GELU layer."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm, self.hidden_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.expand, self.contract = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        parts = self.queries_keys_values(self.attention_norm(x))
+        parts = parts.view(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
+        x = x + self.output((weights @ v).transpose(1, 2).reshape(batch, length, width))
+        return x + self.contract(F.gelu(self.expand(self.hidden_norm(x))))
+
+
+def digit_classifier(name: str, *, activation: str = "gelu", width: int = 64) -> nn.Module:
+    """A small network for 8 x 8 images, flattened to 64 numbers, in ten classes.
+
+    Args:
+        name: "linear", "mlp" (two hidden layers), "mlp-norm" (with LayerNorm), "gated-mlp",
+            "cnn-norm" (two convolutions with BatchNorm) or "transformer".
+        activation: of the MLPs; a key of ``ACTIVATIONS``.
+        width: of the hidden layers of the MLPs.
+
+    Raises:
+        ValueError: for an unknown name or activation.
+    """
+    arguments.choice(activation, "activation", tuple(ACTIVATIONS))
+    names = ("linear", "mlp", "mlp-norm", "gated-mlp", "cnn-norm", "transformer")
+    arguments.choice(name, "name", names)
+    if name == "linear":
+        return nn.Linear(64, 10)
+    if name == "gated-mlp":
+        return GatedMLP(64, width, 10)
+    if name == "transformer":
+        return RowTransformer()
+    if name == "cnn-norm":
+        layers = [nn.Unflatten(1, (1, 8, 8))]
+        for channels, stride in ((1, 1), (16, 2)):
+            layers += [nn.Conv2d(channels, 16, 3, stride, 1), nn.BatchNorm2d(16), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 16, 10))
+    layers = []
+    for inputs in (64, width):
+        layers.append(nn.Linear(inputs, width))
+        layers += [nn.LayerNorm(width)] if name == "mlp-norm" else []
+        layers.append(ACTIVATIONS[activation]())
+    return nn.Sequential(*layers, nn.Linear(width, 10))
