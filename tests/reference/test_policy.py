@@ -134,6 +134,16 @@ def test_line_fit_error_is_the_minimax_error(p_low, p_high, gap):
     assert policy.line_fit_error(p_low, p_high, 0.0, gap) == pytest.approx(best, rel=2e-3)
 
 
+@pytest.mark.parametrize("law", ["exponential", "line"])
+def test_fit_recovers_its_own_law(law):
+    h = np.linspace(0.1, 2.0, 30)
+    x = np.exp(h) if law == "exponential" else h
+    a, b, r_squared = policy.fit_reward_entropy(h, 0.9 - 0.1 * x, law=law)
+    assert (a, b, r_squared) == pytest.approx((0.1, 0.9, 1.0))
+    other = {"exponential": "line", "line": "exponential"}[law]
+    assert policy.fit_reward_entropy(h, 0.9 - 0.1 * x, law=other).r_squared < 0.99
+
+
 def test_noise_drift_by_enumeration_of_all_groups():
     z, eta, size = np.array([0.4, -0.3, 1.1]), 1e-2, 3
     pi = softmax(z)
@@ -314,6 +324,8 @@ def test_pass_at_k_is_the_mean_over_all_subsets():
         (lambda: policy.policy_gradient_path([0.0, 1.0], [1, 0], [1.0]), ValueError),
         (lambda: policy.policy_gradient_path([0.0, 1.0], [True, False], [0.0]), ValueError),
         (lambda: policy.line_fit_error(0.1, 0.9, 0.0, 0.0), ValueError),
+        (lambda: policy.fit_reward_entropy([1.0] * 3, [0.0, 1.0, 2.0]), ValueError),
+        (lambda: policy.fit_reward_entropy([0.0, 1.0], [0.0, 1.0], law="cubic"), ValueError),
         (lambda: policy.tree_reach([np.zeros((2, 2))]), ValueError),
         (lambda: policy.tree_reach([]), ValueError),
         (lambda: policy.tree_advantages([np.zeros((1, 2))], [1.0]), ValueError),

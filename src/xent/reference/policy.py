@@ -307,6 +307,41 @@ def line_fit_error(p_low: float, p_high: float, entropy_correct, entropy_wrong) 
     return float((np.logaddexp(0, -chord) - h_low + chord * low) / (2 * (-gap - chord)))
 
 
+class RewardFit(NamedTuple):
+    """Coefficients of a law of reward against entropy, and how well it fits."""
+
+    a: float
+    b: float
+    r_squared: float
+
+
+def fit_reward_entropy(entropy, reward, *, law: str = "exponential") -> RewardFit:
+    r"""Fit :math:`R = -a\, e^{H} + b` or the straight line :math:`R = -a H + b`, by least squares.
+
+    Args:
+        entropy: entropies along a run ``(n,)``, not all equal.
+        reward: rewards along the run ``(n,)``, not all equal.
+        law: "exponential" or "line".
+
+    Returns:
+        ``RewardFit(a, b, r_squared)``. The ceiling at zero entropy is ``b - a`` or ``b``.
+
+    Raises:
+        ValueError: if shapes differ, there are fewer than 3 points or one series is constant.
+
+    Source: *The Entropy Mechanism of Reinforcement Learning*; chapter *Reward and entropy*.
+    """
+    arguments.choice(law, "law", ("exponential", "line"))
+    entropy = arguments.finite(entropy, "entropy", ndim=1)
+    reward = _like(reward, "reward", entropy)
+    if entropy.size < 3 or np.ptp(entropy) == 0 or np.ptp(reward) == 0:
+        raise ValueError("entropy and reward must hold at least 3 points that are not all equal")
+    x = np.exp(entropy) if law == "exponential" else entropy
+    slope, b = np.polyfit(x, reward, 1)
+    residual = reward - slope * x - b
+    return RewardFit(float(-slope), float(b), float(1 - residual.var() / reward.var()))
+
+
 def noise_drift(logits) -> np.ndarray:
     r"""Return :math:`\Phi(\pi)`: pure sampling noise moves entropy by :math:`-\eta^2 c\,\Phi/(2G)`.
 
