@@ -651,7 +651,7 @@ def _pooled_minimum(beta: float, tau: float, n: int) -> float:
 def _tied_objective(beta: float, k: int, r: np.ndarray, q: float) -> np.ndarray:
     """|p|_a - |w|_a with masses x + beta, x, k - 2 times v, and r, minimized over x."""
     a = 1 / (1 - q)
-    rest, others = 1 - beta - r, max(k - 2, 1)
+    rest, others = np.maximum(0.0, 1 - beta - r), max(k - 2, 1)
     low, high = np.maximum(0.0, (rest - (k - 2) * beta) / k), rest / 2
     if k == 2:
         low = high
