@@ -199,6 +199,28 @@ def test_no_ascent_before_the_descent_step():
 
 
 @settings(deadline=None, derandomize=True, max_examples=25)
+@given(st.integers(0, 10**6), st.floats(0, 8))
+def test_the_change_of_the_loss_stays_below_bennett(seed, t):
+    rng = np.random.default_rng(seed)
+    logits, slopes = 3 * rng.normal(size=(50, 4)), rng.normal(size=(50, 4))
+    p = np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
+    mean = (p * slopes).sum(-1)
+    variance = (p * (slopes - mean[:, None]) ** 2).sum(-1)
+    change = np.log((p * np.exp(t * slopes)).sum(-1)) - t * slopes[:, 0]
+    reach = slopes.max(-1) - mean
+    bound = ghosts.loss_change_bound(slopes[:, 0] - mean, variance, reach, t)
+    assert (change <= bound + 1e-9).all()
+
+
+def test_bennett_is_exact_for_two_classes_with_the_larger_slope_rare():
+    p = np.array([0.9, 0.1])
+    change = np.log(p @ np.exp(np.array([0.0, 2.0])))
+    bound = ghosts.loss_change_bound(-0.2, 0.36, 1.8, 1.0)
+    np.testing.assert_allclose(bound, change, rtol=1e-12)
+    assert ghosts.loss_change_bound(1.0, 0.0, 1.0, 2.0) == -2.0
+
+
+@settings(deadline=None, derandomize=True, max_examples=25)
 @given(st.integers(0, 10**6), st.floats(0, 4))
 def test_losses_stay_inside_the_odds_interval(seed, r):
     rng = np.random.default_rng(seed)
@@ -246,6 +268,7 @@ def test_taylor_error_stays_below_its_bound(seed, r, order):
         (lambda: ghosts.ghost_height_bound([0.0, 1.0], [1.0, 1.0], [0.0]), "all equal"),
         (lambda: ghosts.loss_interval(-1.0, 1.0), ">= 0"),
         (lambda: ghosts.descent_step(-1.0, 1.0, 1.0), "descent"),
+        (lambda: ghosts.loss_change_bound(1.0, 1.0, 0.0, 1.0), "reach"),
         (lambda: ghosts.truncation_bound(0, 1.0), "order"),
         (lambda: ghosts.truncation_bound(1, -1.0), "normalized_step"),
         (lambda: ghosts.taylor_coefficients([0.0, 1.0], [0.0, 1.0], 0), "order"),

@@ -158,7 +158,7 @@ def count_zeros(logits, slopes, radius, *, center=0.0) -> int:
     Raises:
         ValueError: If the line is malformed or the circle passes through a ghost.
 
-    Source: Theorem 4 of chapter "ghosts-of-softmax".
+    Source: argument principle; chapter "ghosts-of-softmax".
     """
     logits, slopes = _line(logits, slopes)
     radius = arguments.positive(radius, "radius")
@@ -301,7 +301,7 @@ def majority_radius_bound(logits, slopes) -> np.ndarray:
     Raises:
         ValueError: If entries are not finite or shapes differ.
 
-    Source: Theorem 1 of chapter "ghosts-of-softmax" (sharpens Ghosts of Softmax, Theorem 4.6).
+    Source: majority bound of chapter "ghosts-of-softmax" (sharpens Ghosts of Softmax, Theorem 4.6).
     """
     return _per_line(_majority, logits, slopes)
 
@@ -350,7 +350,7 @@ def curvature_radius_bound(logits, slopes, *, cells: int = 2000) -> np.ndarray:
     Raises:
         ValueError: If entries are not finite, shapes differ or ``cells`` is not positive.
 
-    Source: Theorem 2 of chapter "ghosts-of-softmax".
+    Source: curvature bound of chapter "ghosts-of-softmax".
     """
 
     def height(logits, slopes, u, width):
@@ -383,7 +383,7 @@ def subset_radius_bound(logits, slopes, *, cells: int = 2000) -> np.ndarray:
     Raises:
         ValueError: If entries are not finite, shapes differ or ``cells`` is not positive.
 
-    Source: Theorem 3 of chapter "ghosts-of-softmax".
+    Source: group bound of chapter "ghosts-of-softmax".
     """
 
     return _per_line(_minimize_modulus(_group_height, cells), logits, slopes)
@@ -425,7 +425,7 @@ def ghost_height_bound(logits, slopes, steps) -> np.ndarray:
     Raises:
         ValueError: If the line is malformed or all slopes are equal.
 
-    Source: Theorem 3 of chapter "ghosts-of-softmax".
+    Source: group bound of chapter "ghosts-of-softmax".
     """
     logits, slopes = _line(logits, slopes)
     if slopes.size == 1:
@@ -469,7 +469,7 @@ def equivalent_margin(logits, slopes) -> np.ndarray:
     Raises:
         ValueError: If entries are not finite, shapes differ or all slopes of a line are equal.
 
-    Source: Theorem 5 of chapter "ghosts-of-softmax".
+    Source: extremality of the binary softmax, chapter "ghosts-of-softmax".
     """
 
     def margin(logits, slopes) -> float:
@@ -502,7 +502,7 @@ def margin_radius_bound(logits, slopes) -> np.ndarray:
     Raises:
         ValueError: If entries are not finite, shapes differ or all slopes of a line are equal.
 
-    Source: Theorem 5 of chapter "ghosts-of-softmax".
+    Source: extremality of the binary softmax, chapter "ghosts-of-softmax".
     """
     margins, spread = equivalent_margin(logits, slopes), slope_spread(slopes)
 
@@ -534,7 +534,7 @@ def loss_interval(loss, normalized_step) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: If an entry is negative or not finite.
 
-    Source: Theorem 9 of chapter "ghosts-of-softmax".
+    Source: odds theorem of chapter "safe-steps".
     """
     loss = arguments.finite(loss, "loss")
     shift = np.pi * arguments.finite(normalized_step, "normalized_step")
@@ -576,7 +576,7 @@ def descent_step(descent, curvature, spread) -> np.ndarray:
     Raises:
         ValueError: If a value is not finite or has the wrong sign.
 
-    Source: Theorem 10 of chapter "ghosts-of-softmax".
+    Source: descent lemma of chapter "safe-steps".
     """
     c, spread = _excess_ratio(descent, curvature, spread)
     small = 1 / (1 + c)
@@ -604,10 +604,38 @@ def best_step(descent, curvature, spread) -> np.ndarray:
     Raises:
         ValueError: If a value is not finite or has the wrong sign.
 
-    Source: Theorem 10 of chapter "ghosts-of-softmax".
+    Source: descent lemma of chapter "safe-steps".
     """
     c, spread = _excess_ratio(descent, curvature, spread)
     return np.log1p(c) / spread
+
+
+def loss_change_bound(descent, curvature, reach, step) -> np.ndarray:
+    r"""Bennett's upper bound on the change of one example's loss after a step, linear logits.
+
+    .. math:: \ell(t) - \ell(0) \le -gt + \log\frac{b^2 e^{-tV/b} + V e^{tb}}{b^2 + V}
+
+    Args:
+        descent: :math:`g = -\ell'(0)`, any sign.
+        curvature: :math:`V = \ell''(0) \ge 0`.
+        reach: :math:`b = \max_k a_k - \mu > 0`, the largest slope above the mean slope.
+        step: :math:`t \ge 0`; all four are broadcast.
+
+    Returns:
+        Bound in nats, broadcast shape.
+
+    Raises:
+        ValueError: If a value is not finite or has the wrong sign.
+
+    Source: descent lemma of chapter "safe-steps".
+    """
+    g, v = arguments.finite(descent, "descent"), arguments.finite(curvature, "curvature")
+    b, t = arguments.finite(reach, "reach"), arguments.finite(step, "step")
+    if (v < 0).any() or (b <= 0).any() or (t < 0).any():
+        raise ValueError("curvature and step must be >= 0; reach must be > 0")
+    share = v / (b**2 + v)  # mass of the upper point of the extremal two-point law
+    with np.errstate(divide="ignore"):  # no curvature: the upper point has no mass
+        return -g * t + np.logaddexp(np.log1p(-share) - t * v / b, np.log(share) + t * b)
 
 
 def truncation_bound(order: int, normalized_step) -> np.ndarray:
@@ -625,7 +653,7 @@ def truncation_bound(order: int, normalized_step) -> np.ndarray:
     Raises:
         ValueError: If ``order`` is below one or a step is negative or not finite.
 
-    Source: Theorem 12 of chapter "ghosts-of-softmax".
+    Source: Taylor error theorem of chapter "ghosts-of-softmax".
     """
     order = arguments.integer(order, "order", low=1)
     step = arguments.finite(normalized_step, "normalized_step")
