@@ -1,8 +1,8 @@
 """The first cell of every notebook, and the command that executes and stores notebooks.
 
 ``rng = chapter.start(seed=0)`` fixes figure style, threads and seeds.
-``python -m xent.chapter [NOTEBOOK ...]`` executes notebooks (all of them without arguments) and
-stores their outputs in normal form, so that two runs differ only where the results do.
+``python -m xent.chapter [NOTEBOOK ...]`` executes notebooks (all of them without arguments), stores
+their outputs in normal form, so that two runs differ only where the results do, and audits them.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ def normalized(node):
 
 
 def main() -> None:
+    from xent.ledger.stored import audit
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[2])
     parser.add_argument("notebooks", nargs="*", help="default: all under chapters/")
     parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time (default 2)")
@@ -94,6 +96,8 @@ def main() -> None:
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for name, seconds in zip(notebooks, pool.map(execute, notebooks), strict=True):
             print(f"{seconds:7.1f} s  {name}", flush=True)
+            for problem in audit(name):
+                print(f"           {problem}", flush=True)
 
 
 if __name__ == "__main__":
