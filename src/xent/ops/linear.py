@@ -55,10 +55,11 @@ def linear_cross_entropy(
 ) -> torch.Tensor:
     r"""Return a comp-sum loss through the head: twin of the reference, at ``reduction="none"``.
 
-    A scalar reduction computes its gradient on the way forward (three products of 2NDV
-    operations) unless ``group`` or a differentiable ``token_weight`` is given; then, and for
-    ``"none"``, backward recomputes the logits (four products) and takes any upstream gradient.
-    The three-product path can be differentiated once. Determinism and memory: see the module.
+    A scalar reduction computes its gradient on the way forward, with the BLAS library's products
+    and PyTorch's operators (three products of 2NDV operations), unless ``group``, a
+    differentiable ``token_weight`` or ``backend="triton"`` is given; then, and for ``"none"``,
+    backward recomputes the logits (four products) and takes any upstream gradient. The
+    three-product path can be differentiated once. Determinism and memory: see the module.
 
     Args:
         hidden: hidden states ``(..., D)``, float64, float32, bfloat16 or float16.
@@ -97,6 +98,7 @@ def linear_cross_entropy(
     if smoothing and tau != 1.0:
         raise ValueError(f"label_smoothing is defined for tau=1 only, got tau={tau}")
     _check_head(hidden, weight, bias)
+    keep_logits = reduction != "none" and group is None and backend != "triton"
     backend = choose(backend, hidden)
     offset, classes = placement(len(weight), group, weight.device)
     ids, counted = _ids(labels, hidden, classes, ignore_index, shift)
@@ -118,7 +120,7 @@ def linear_cross_entropy(
         scale = 1.0 / row.sum()
     flat = hidden.reshape(-1, hidden.shape[-1])
 
-    if reduction != "none" and group is None and not tokens.requires_grad and backend == "torch":
+    if keep_logits and not tokens.requires_grad:
         objective = Objective(
             plan=plan,
             labels=ids,
@@ -162,7 +164,7 @@ def head_stats(
     backend: str = "auto",
     group=None,
 ) -> HeadStats:
-    r"""Return statistics of the head's softmax for every token, in one sweep: twin of the reference.
+    r"""Return statistics of the head's softmax per token, in one sweep: twin of the reference.
 
     Every field but ``argmax`` and ``teacher_entropy`` is differentiable, in any mix, with respect
     to hidden, weight, bias and direction (four products of 2NDV operations; two more with a
@@ -177,8 +179,8 @@ def head_stats(
         renyi: orders > 0, one column each.
         tsallis: orders > 0, one column each.
         direction: ``(..., D)``; adds the slopes.
-        teacher: ``(hidden, weight)`` or ``(hidden, weight, bias)``, constants; adds both divergences
-            and both entropies. With ``group``, the ranks share its rows as they do the weight's.
+        teacher: ``(hidden, weight)`` or ``(hidden, weight, bias)``, constants; adds both
+            divergences and both entropies. With ``group``, ranks share its rows as the weight's.
         bias: ``(V,)`` or None.
         temperature: T > 0.
         softcap: c > 0; not with ``direction``.

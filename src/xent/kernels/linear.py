@@ -1,0 +1,219 @@
+"""The sweep in Triton: launches of the two kernels, with the interface of ``ops.linear_torch``.
+
+Tiles and splits are fixed numbers, chosen by the device and never by the number of tokens.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+import triton
+
+from xent.kernels import linear_backward, linear_forward
+from xent.ops.linear_plan import Backward, Context, Inputs, Plan
+from xent.ops.linear_state import State, fold
+
+GPU = {"BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "num_warps": 8, "num_stages": 3}
+INTERPRETER = {"BLOCK_N": 16, "BLOCK_V": 32, "BLOCK_D": 16}
+GPU_SPLIT, INTERPRETER_SPLIT = 4096, 64
+GPU_COLUMNS, INTERPRETER_COLUMNS = 8192, 128
+
+
+def states(context: Context, inputs: Inputs) -> tuple[State, list | None]:
+    """Return the state of all columns but the labels', and what the labels' columns hold."""
+    plan, inputs = context.plan, _contiguous(inputs)
+    tokens, width = inputs.hidden.shape
+    classes, device = len(inputs.weight), inputs.hidden.device
+    split = GPU_SPLIT if inputs.hidden.is_cuda else INTERPRETER_SPLIT
+    splits = triton.cdiv(classes, split)
+    rows = len(linear_forward.NUMBERS) + len(plan.orders)
+    numbers = torch.empty((rows, splits, tokens), dtype=torch.float32, device=device)
+    ids = torch.empty((len(linear_forward.IDS), splits, tokens), dtype=torch.int32, device=device)
+    picked = torch.zeros((3, tokens), dtype=torch.float32, device=device)
+    tiles = GPU if inputs.hidden.is_cuda else INTERPRETER
+    if tokens:
+        with _on(device):
+            linear_forward.forward_kernel[triton.cdiv(tokens, tiles["BLOCK_N"]), splits](
+                *_tensors(inputs),
+                inputs.ids,
+                inputs.omega,
+                context.center,
+                numbers,
+                ids,
+                picked,
+                tokens,
+                classes,
+                width,
+                _teacher_width(inputs),
+                context.offset,
+                split,
+                plan.softcap or 1.0,
+                plan.temperature,
+                *_orders(plan),
+                LABELS=inputs.ids is not None,
+                ENTROPY=plan.entropy,
+                TOP2=plan.top2,
+                TOTAL=inputs.omega is not None,
+                **_flags(plan, inputs),
+                **tiles,
+            )
+    state = fold(plan, (_state(plan, numbers[:, s], ids[:, s]) for s in range(splits)))
+    if inputs.ids is None:
+        return state, None
+    wanted = (True, plan.direction, plan.teacher)
+    found = [picked[k][:, None] if asked else None for k, asked in enumerate(wanted)]
+    return state, found
+
+
+def logit_gradients(sweep: Backward):
+    """Yield start, stop, dL/d(h w + b) and, where there are slopes, dL/d(direction w)."""
+    inputs, plan = _contiguous(sweep.inputs), sweep.context.plan
+    g = sweep.upstream
+    tokens, device = len(inputs.hidden), inputs.hidden.device
+    columns = GPU_COLUMNS if inputs.hidden.is_cuda else INTERPRETER_COLUMNS
+    tiles = GPU if inputs.hidden.is_cuda else INTERPRETER
+    numbers, names = _tables(sweep)
+    dtype = inputs.hidden.dtype if inputs.hidden.is_cuda else torch.float32
+    slopes = any(
+        part is not None for part in (g.slope_mean, g.slope_variance, g.slope_max, g.slope_min)
+    )
+    divergence = g.kl is not None or g.reverse_kl is not None
+    smooth = slopes or divergence or g.lse is not None or g.entropy is not None
+    for start in range(0, len(inputs.weight), columns):
+        stop = min(start + columns, len(inputs.weight))
+        part = _part(inputs, start, stop)
+        dz = torch.empty((tokens, stop - start), dtype=dtype, device=device)
+        da = torch.empty_like(dz) if slopes else None
+        flags = _flags(plan, part) | {"DIRECTION": slopes, "TEACHER": divergence}
+        flags["ORDERS"] = len(plan.orders) if g.log_powers is not None else 0
+        if tokens:
+            grid = (
+                triton.cdiv(tokens, tiles["BLOCK_N"]),
+                triton.cdiv(len(part.weight), tiles["BLOCK_V"]),
+            )
+            with _on(device):
+                linear_backward.backward_kernel[grid](
+                    *_tensors(part),
+                    part.omega,
+                    numbers,
+                    names,
+                    dz,
+                    da,
+                    tokens,
+                    stop - start,
+                    inputs.hidden.shape[1],
+                    _teacher_width(inputs),
+                    sweep.context.offset + start,
+                    plan.softcap or 1.0,
+                    plan.temperature,
+                    *_orders(plan),
+                    SMOOTH=smooth or flags["ORDERS"] > 0,
+                    ENTROPY=g.entropy is not None,
+                    REST=g.rest is not None or g.chosen is not None,
+                    TOP2=any(x is not None for x in (g.top, g.second, g.rest_top)),
+                    TOTAL=g.total is not None,
+                    **flags,
+                    **tiles,
+                )
+        yield start, stop, dz, da
+
+
+def _tables(sweep: Backward):
+    """Return the per-token numbers and classes that the backward kernel reads."""
+    out, g, marks = sweep.out._asdict(), sweep.upstream._asdict(), sweep.marks
+    values = out | {f"g_{name}": value for name, value in g.items()}
+    values["teacher_lse"] = marks.teacher_lse
+    tokens, device = len(sweep.inputs.hidden), sweep.inputs.hidden.device
+    nothing = torch.zeros(tokens, dtype=torch.float32, device=device)
+    rows = [_flat(values[name], nothing) for name in linear_backward.NUMBERS]
+    for k in range(len(sweep.context.plan.orders)):
+        rows.append(out["log_powers"][k])
+        rows.append(nothing if g["log_powers"] is None else g["log_powers"][k])
+    nowhere = torch.full((tokens,), -1, dtype=torch.int64, device=device)
+    ids = sweep.inputs.ids
+    classes = (
+        None if ids is None else ids[:, 0],
+        out["top_id"],
+        marks.second_id,
+        marks.rest_top_id,
+        marks.slope_max_id,
+        marks.slope_min_id,
+    )
+    return torch.stack(rows), torch.stack([nowhere if c is None else c.long() for c in classes])
+
+
+def _flat(value, nothing):
+    return nothing if value is None else value.reshape(-1)
+
+
+def _state(plan: Plan, numbers, ids) -> State:
+    """Read one split's state out of the kernel's buffers."""
+    asked = {"top", "mass"} | ({"heat"} if plan.entropy else set())
+    asked |= {"total"} if plan.total else set()
+    asked |= {"second", "top_id", "second_id"} if plan.top2 else set()
+    if plan.direction:
+        asked |= {"slope_mean", "slope_square", "slope_max", "slope_min"}
+        asked |= {"slope_max_id", "slope_min_id"}
+    if plan.teacher:
+        asked |= set(linear_forward.NUMBERS[9:])
+    rows = dict(zip(linear_forward.NUMBERS, numbers, strict=False))
+    rows |= {name: row.long() for name, row in zip(linear_forward.IDS, ids, strict=True)}
+    state = State(**{name: rows[name] for name in asked})
+    if plan.orders:
+        state.powers = numbers[len(linear_forward.NUMBERS) :]
+    return state
+
+
+def _flags(plan: Plan, inputs: Inputs) -> dict:
+    if len(plan.orders) > linear_forward.MAX_ORDERS:
+        most = linear_forward.MAX_ORDERS
+        raise ValueError(
+            f"backend='triton' supports {most} distinct orders besides 1 in one call, "
+            f"got {len(plan.orders)}: call twice or use backend='torch'"
+        )
+    return {
+        "BIAS": inputs.bias is not None,
+        "CAP": plan.softcap is not None,
+        "ORDERS": len(plan.orders),
+        "DIRECTION": plan.direction,
+        "TEACHER": plan.teacher,
+        "TEACHER_BIAS": inputs.teacher_bias is not None,
+        "UPCAST": not inputs.hidden.is_cuda,
+    }
+
+
+def _tensors(inputs: Inputs) -> tuple:
+    return (
+        inputs.hidden,
+        inputs.weight,
+        inputs.bias,
+        inputs.direction,
+        inputs.teacher_hidden,
+        inputs.teacher_weight,
+        inputs.teacher_bias,
+    )
+
+
+def _part(inputs: Inputs, start: int, stop: int) -> Inputs:
+    names = ("weight", "bias", "omega", "teacher_weight", "teacher_bias")
+    values = {name: getattr(inputs, name) for name in names}
+    return inputs._replace(
+        **{name: None if v is None else v[start:stop] for name, v in values.items()}
+    )
+
+
+def _contiguous(inputs: Inputs) -> Inputs:
+    return Inputs(*(None if t is None else t.detach().contiguous() for t in inputs))
+
+
+def _orders(plan: Plan) -> tuple[float, ...]:
+    return (*plan.orders, *(1.0,) * linear_forward.MAX_ORDERS)[: linear_forward.MAX_ORDERS]
+
+
+def _teacher_width(inputs: Inputs) -> int:
+    return 1 if inputs.teacher_hidden is None else inputs.teacher_hidden.shape[1]
+
+
+def _on(device):
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
