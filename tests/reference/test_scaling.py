@@ -191,6 +191,15 @@ def test_annealing_average_in_area_ignores_zero_rates():
     assert average[-1] == average[29]
 
 
+def test_a_clock_leaves_the_area_unchanged_while_the_rate_is_zero():
+    lr = np.r_[np.full(50, 2e-3), np.linspace(2e-3, 0, 50), np.zeros(40)]
+    _, plain = scaling.annealing_areas(lr, 0.99)
+    _, clocked = scaling.annealing_areas(lr, 0.99, clock=1.0)
+    assert plain[-1] > plain[99] and clocked[-1] == clocked[99]
+    steady = lr[:50]
+    assert np.abs(scaling.annealing_areas(steady, 0.99, clock=0.5)[1]).max() < 1e-12
+
+
 def test_fit_annealing_recovers_exact_curves():
     steps = np.arange(200, 3000, 40)
     decline = 0.5 * (1 + np.cos(np.pi * np.arange(3000) / 3000))

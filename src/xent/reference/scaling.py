@@ -600,15 +600,19 @@ def optimal_split(total, p_encoder: float, p_decoder: float) -> tuple[np.ndarray
 # --- learning-rate annealing -------------------------------------------------------------------
 
 
-def annealing_areas(lr, decay: float, *, warmup_area: float = 0.0):
+def annealing_areas(lr, decay: float, *, clock: float = 0.0, warmup_area: float = 0.0):
     r"""Forward area and annealing area of a learning-rate schedule.
 
     .. math:: S_1(s) = \sum_{i \le s} \eta_i, \qquad S_2(s) = \sum_{i \le s} m_i, \qquad
               m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i), \quad m_0 = 0
 
+    Equivalently :math:`S_2 = (\eta_0 - E_s)/(1-\lambda)` with `annealing_average`; with a ``clock``
+    above 0 this second form, in which zero rates change nothing, defines :math:`S_2`.
+
     Args:
         lr: learning rate of every step after warm-up, ``lr[0]`` the peak; >= 0, shape (steps,).
-        decay: :math:`\lambda` in [0, 1).
+        decay: :math:`\lambda` in [0, 1), above 0 if there is a clock.
+        clock: p in [0, 1], see `annealing_average`.
         warmup_area: area under the warm-up, added to :math:`S_1`.
 
     Returns:
@@ -624,6 +628,10 @@ def annealing_areas(lr, decay: float, *, warmup_area: float = 0.0):
         raise ValueError("lr must hold at least one rate, none below 0")
     decay = arguments.scalar(decay, "decay", low=0.0, high=1.0, open_high=True)
     warmup_area = arguments.scalar(warmup_area, "warmup_area", low=0.0)
+    if clock:
+        decay = arguments.positive(decay, "decay")
+        average = annealing_average(lr, -np.log(decay), clock=clock)
+        return warmup_area + np.cumsum(lr), (lr[0] - average) / (1 - decay)
     drops = -np.diff(lr, prepend=lr[0])
     momentum = signal.lfilter([1.0], [1.0, -decay], drops)
     return warmup_area + np.cumsum(lr), np.cumsum(momentum)
@@ -705,7 +713,12 @@ class AnnealingFit(NamedTuple):
 
 
 def fit_annealing(
-    curves, *, decay=(0.99, 0.995, 0.998, 0.999, 0.9995), huber=1e-3, warmup_area=0.0
+    curves,
+    *,
+    decay=(0.99, 0.995, 0.998, 0.999, 0.9995),
+    clock=0.0,
+    huber=1e-3,
+    warmup_area=0.0,
 ):
     r"""Fit the annealing law to whole loss curves, by Huber's function of the log residual.
 
@@ -713,6 +726,7 @@ def fit_annealing(
         curves: sequence of (lr, steps, loss): rates of every step after warm-up, shape (T,); the
             indices at which the loss was read, integers in [0, T), shape (n,); losses in nats.
         decay: candidates for :math:`\lambda`; each is fitted and the best one returned.
+        clock: p in [0, 1] of `annealing_areas`.
         huber: half-width of the quadratic zone of the log residual.
         warmup_area: area under the warm-up, added to :math:`S_1`.
 
@@ -732,7 +746,7 @@ def fit_annealing(
         s1, s2, target = [], [], []
         for lr, steps, loss in curves:
             index = arguments.labels(steps, np.shape(loss), len(lr))
-            areas = annealing_areas(lr, candidate, warmup_area=warmup_area)
+            areas = annealing_areas(lr, candidate, clock=clock, warmup_area=warmup_area)
             s1.append(areas[0][index])
             s2.append(areas[1][index])
             target.append(_positive_array(loss, "loss", ndim=1))
