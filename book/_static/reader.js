@@ -3,7 +3,7 @@
   "use strict";
 
   /* What scrolls sideways can be reached and scrolled by keyboard. */
-  const WIDE = "div.math, div.highlight pre, .cell_output, .text_html, .scroll, .claims-table, .pst-scrollable-table-container, mjx-container[display]";
+  const WIDE = "div.math, div.highlight pre, .chapter-box pre, .cell_output, .text_html, .scroll, .claims-table, .pst-scrollable-table-container, mjx-container[display]";
 
   function reachWideRegions() {
     for (const node of document.querySelectorAll(WIDE)) {

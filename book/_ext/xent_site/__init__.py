@@ -14,10 +14,11 @@ from xent_site import (
     notation,
     page,
     papers,
+    running,
     site,
 )
 
-MODULES = (api, chapters, ledger, mathjax, measured, notation, page, papers, site)
+MODULES = (api, chapters, ledger, mathjax, measured, notation, page, papers, running, site)
 
 
 def setup(app):

@@ -29,6 +29,7 @@ def prepare(app, pagename, templatename, context, doctree) -> None:
     if doctree is None:
         return
     body = LIVE_KERNEL.sub("", context.get("body") or "")
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
     for name in dict.fromkeys(EXPLORABLE.findall(body)):
         app.add_js_file(f"explorables/{name}.js", defer="defer")
     context["body"] = size_images(app, body)
