@@ -15,14 +15,14 @@ from xent.ops import policy as ops
 from xent.reference import policy as reference
 
 SEEDS = range(12)
-STEPS = 300
+STEPS, LENGTH = 300, 3
 LOSSES = {"grpo": ops.grpo_loss, "rloo": ops.rloo_loss, "reinforce": ops.reinforce_loss}
 
 
 def run(estimator: str, seed: int) -> verifiable.History:
     """Train one network from scratch on forty rules."""
     torch.manual_seed(seed)
-    policy = verifiable.PrefixPolicy(verifiable.ResidueTask(5, 3, 40, seed=seed))
+    policy = verifiable.PrefixPolicy(verifiable.ResidueTask(5, LENGTH, 40, seed=seed))
 
     def loss(batch):
         return LOSSES[estimator](batch.logprobs, batch.logprobs.detach(), batch.rewards)
@@ -31,15 +31,12 @@ def run(estimator: str, seed: int) -> verifiable.History:
 
 
 def summary(history: verifiable.History) -> dict:
-    """Fits of both laws, to the whole run and to its first 15 %."""
+    """Fits of both laws, with entropy per token as in the paper, and per response."""
     found = {"reward": float(history.reward[-1]), "entropy": float(history.entropy[-1])}
-    early = slice(0, STEPS * 15 // 100)
-    for law in ("exponential", "line"):
-        whole = reference.fit_reward_entropy(history.entropy, history.reward, law=law)
-        first = reference.fit_reward_entropy(history.entropy[early], history.reward[early], law=law)
-        found[law] = {
-            "r_squared": whole.r_squared,
-            "early_ceiling": first.b - (first.a if law == "exponential" else 0.0),
+    for unit, entropy in (("token", history.entropy / LENGTH), ("response", history.entropy)):
+        found[unit] = {
+            law: reference.fit_reward_entropy(entropy, history.reward, law=law).r_squared
+            for law in ("exponential", "line")
         }
     return found
 
@@ -52,8 +49,9 @@ def main() -> None:
     torch.set_num_threads(1)
     values = {name: [summary(run(name, seed)) for seed in SEEDS] for name in LOSSES}
     for name, rows in values.items():
-        gain = [r["exponential"]["r_squared"] - r["line"]["r_squared"] for r in rows]
-        print(f"{name:10s} R^2 exponential - line: {np.mean(gain):+.3f}", flush=True)
+        for unit in ("token", "response"):
+            gain = np.mean([r[unit]["exponential"] - r[unit]["line"] for r in rows])
+            print(f"{name:10s} per {unit:8s} R^2 exponential - line: {gain:+.3f}", flush=True)
     records.save(
         "reward_entropy_law",
         values,
