@@ -36,9 +36,7 @@ def reported(claim) -> str:
 
 def measured(entry) -> str:
     """What the book measured, or how the machine closed the case."""
-    if entry.found is None:
-        return "–"
-    return escape(display.measured_text(entry.found).removeprefix("measured ≈ "))
+    return escape(display.result_text(entry.claim, entry.found))
 
 
 def permalink(entry) -> str:

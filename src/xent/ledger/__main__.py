@@ -18,7 +18,7 @@ def headline_table(entries: list[ledger.Entry]) -> str:
         if claim.headline:
             link = entry.link.replace(".html", ".ipynb").partition("#")[0]
             lines.append(
-                f"| [{claim.says}]({link}) | {_reported(claim)} | {_measured(entry)} "
+                f"| [{claim.says}]({link}) | {_reported(claim)} | {display.result_text(claim, entry.found)} "
                 f"| {display.shown_verdict(claim, entry.verdict)} |"
             )
     return "\n".join(lines)
@@ -30,15 +30,6 @@ def _reported(claim) -> str:
     if claim.reported is None:
         return "as stated"
     return f"{claim.reported:g} {claim.unit or ''}".strip()
-
-
-def _measured(entry) -> str:
-    found = entry.found
-    if found is None:
-        return "–"
-    if found.measured is None:
-        return f"closed by {found.by}"
-    return display.measured_text(found).removeprefix("measured ≈ ")
 
 
 def main() -> None:

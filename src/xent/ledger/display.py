@@ -39,6 +39,19 @@ def measured_text(found: Measurement) -> str:
     return f"measured ≈ {number(found.measured)} [{number(low)}; {number(high)}]"
 
 
+def result_text(claim: Claim, found: Measurement | None) -> str:
+    """What came out, for a table: an agreement, the number, or how the machine closed the case."""
+    if found is None:
+        return "–"
+    if found.by is not None:
+        return f"closed by {found.by}"
+    if claim.kind == "bound":
+        return "no violation" if found.measured <= 0 else f"violation {found.measured:.0e}"
+    if claim.kind == "identity":
+        return f"agrees to {max(abs(found.measured), 1e-16):.0e}"
+    return measured_text(found).removeprefix("measured ≈ ")
+
+
 def criterion_text(claim: Claim) -> str:
     """What counts as agreement."""
     if claim.proof is not None:
