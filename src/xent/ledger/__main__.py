@@ -17,10 +17,10 @@ def headline_table(entries: list[ledger.Entry]) -> str:
         claim = entry.claim
         if claim.headline:
             link = entry.link.replace(".html", ".ipynb").partition("#")[0]
-            lines.append(
-                f"| [{claim.says}]({link}) | {_reported(claim)} | {display.result_text(claim, entry.found)} "
-                f"| {display.shown_verdict(claim, entry.verdict)} |"
-            )
+            finding = claim.says.replace("|", r"\|")
+            result = display.result_text(claim, entry.found)
+            verdict = display.shown_verdict(claim, entry.verdict)
+            lines.append(f"| [{finding}]({link}) | {_reported(claim)} | {result} | {verdict} |")
     return "\n".join(lines)
 
 
