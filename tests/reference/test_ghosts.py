@@ -178,7 +178,9 @@ def test_descent_step_is_the_root_found_by_bisection(ratio, curvature, spread):
 
 def test_no_descent_allows_no_step():
     np.testing.assert_array_equal(ghosts.descent_step(np.zeros(2), 1.0, 1.0), 0.0)
-    np.testing.assert_allclose(ghosts.descent_step(1e-9, 1.0, 1.0), 2e-9, rtol=1e-6)
+    np.testing.assert_allclose(ghosts.descent_step(1e-9, 1.0, 1.0), 2e-9, rtol=1e-8)
+    below, above = ghosts.descent_step(np.array([0.99999e-4, 1.00001e-4]), 1.0, 1.0)
+    np.testing.assert_allclose(above / below, 1.00002, rtol=1e-8)
 
 
 def test_no_ascent_before_the_descent_step():

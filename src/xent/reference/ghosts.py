@@ -581,9 +581,10 @@ def descent_step(descent, curvature, spread) -> np.ndarray:
     c, spread = _excess_ratio(descent, curvature, spread)
     small = 1 / (1 + c)
     x = np.fmax(-lambertw(-np.exp(-small) * small, -1).real - small, 2 * c / (1 + c))
-    for _ in range(3):  # polish: near its branch point, c -> 0, W has half of the digits or none
+    for _ in range(3):  # polish: W has few correct digits near its branch point, c -> 0
         slope = np.expm1(x) - c
         x = np.where(slope > 0, x - (np.expm1(x) - (1 + c) * x) / np.where(slope > 0, slope, 1), x)
+    x = np.where(c < 1e-4, 2 * c - 4 * c**2 / 3 + 10 * c**3 / 9, x)
     return x / spread
 
 
