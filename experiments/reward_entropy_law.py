@@ -25,7 +25,7 @@ def run(estimator: str, seed: int) -> verifiable.History:
     policy = verifiable.PrefixPolicy(verifiable.ResidueTask(5, LENGTH, 40, seed=seed))
 
     def loss(batch):
-        return LOSSES[estimator](batch.logprobs, batch.logprobs.detach(), batch.rewards)
+        return LOSSES[estimator](batch.logprobs, batch.old_logprobs, batch.rewards)
 
     return verifiable.train(policy, loss, steps=STEPS, seed=seed)
 

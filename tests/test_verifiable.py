@@ -36,7 +36,7 @@ def test_sampled_tokens_carry_their_probability_and_reward(task):
     torch.manual_seed(0)
     levels = verifiable.PrefixPolicy(task)()
     generator = torch.Generator().manual_seed(0)
-    batch = verifiable.sample(task, levels, 6, generator)
+    batch = verifiable.gather(task, levels, verifiable.draw(task, levels, 6, generator))
     index = (batch.tokens * torch.tensor([9, 3, 1])).sum(-1)
     expected = verifiable.response_logprobs(levels).gather(1, index)
     assert torch.allclose(batch.logprobs.sum(-1), expected, atol=1e-5)
@@ -61,3 +61,16 @@ def test_training_raises_the_reward_and_repeats(task):
 def test_bad_tasks_are_named(options):
     with pytest.raises(ValueError, match="must"):
         verifiable.ResidueTask(**{"base": 3, "length": 2, "prompts": 1, **options})
+
+
+def test_branched_responses_share_their_prefix_up_to_the_fork(task):
+    torch.manual_seed(0)
+    levels = verifiable.PrefixPolicy(task, copy_bias=3.0)()
+    chosen = verifiable.draw_branched(task, levels, 200, torch.Generator().manual_seed(0))
+    batch = verifiable.gather(task, levels, chosen)
+    first, second = batch.tokens.split(100, dim=1)
+    fork = batch.entropies[:, :100].argmax(-1)
+    before = torch.arange(3) < fork[..., None]
+    assert before.any()
+    assert torch.equal(first[before], second[before])
+    assert (first != second).any()

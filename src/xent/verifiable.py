@@ -94,6 +94,7 @@ class Batch(NamedTuple):
     logits: Tensor  # (prompts, G, T, base), differentiable
     tokens: Tensor  # (prompts, G, T)
     logprobs: Tensor  # (prompts, G, T), differentiable
+    old_logprobs: Tensor  # (prompts, G, T), when they were drawn
     entropies: Tensor  # (prompts, G, T), differentiable
     rewards: Tensor  # (prompts, G)
 
@@ -116,32 +117,60 @@ def response_logprobs(levels: list[Tensor]) -> Tensor:
     return total
 
 
-def sample(task: ResidueTask, levels: list[Tensor], group: int, generator) -> Batch:
-    """Draw ``group`` responses per prompt from the policy and look up their digits' logits."""
+def draw(task: ResidueTask, levels: list[Tensor], group: int, generator) -> Tensor:
+    """Indices ``(prompts, group)`` of responses drawn from the policy."""
     with torch.no_grad():
         probabilities = response_logprobs(levels).exp()
-        chosen = torch.multinomial(probabilities, group, replacement=True, generator=generator)
+    return torch.multinomial(probabilities, group, replacement=True, generator=generator)
+
+
+def draw_branched(task: ResidueTask, levels: list[Tensor], group: int, generator) -> Tensor:
+    """As :func:`draw`, but each second response re-generates its predecessor from a fork.
+
+    The fork is the position of highest entropy in the predecessor (CURE's first stage).
+    """
+    first = draw(task, levels, group // 2, generator)
+    with torch.no_grad():
+        position = gather(task, levels, first).entropies.argmax(-1)
+        rows, prefix = torch.arange(task.prompts)[:, None], torch.zeros_like(first)
+        for t, level in enumerate(levels):
+            kept = first // task.base ** (task.length - t - 1) % task.base
+            laws = torch.softmax(level[rows, prefix], -1).flatten(0, 1)
+            fresh = torch.multinomial(laws, 1, generator=generator).view(first.shape)
+            prefix = prefix * task.base + torch.where(t < position, kept, fresh)
+    return torch.cat([first, prefix], 1)
+
+
+def gather(task: ResidueTask, levels: list[Tensor], chosen: Tensor, old=None) -> Batch:
+    """Look up the digits, logits and rewards of responses; ``old`` log-probabilities or current."""
     rewards = torch.from_numpy(task.correct).gather(1, chosen).float()
     rows = torch.arange(task.prompts)[:, None]
-    steps = [task.base ** (task.length - t) for t in range(task.length + 1)]
-    logits = torch.stack(
-        [z[rows, chosen // step] for z, step in zip(levels, steps, strict=False)], 2
-    )
-    tokens = torch.stack([chosen // step % task.base for step in steps[1:]], 2)
+    prefixes = [chosen // task.base ** (task.length - t) for t in range(task.length + 1)]
+    logits = torch.stack([z[rows, p] for z, p in zip(levels, prefixes[:-1], strict=True)], 2)
+    tokens = torch.stack([p % task.base for p in prefixes[1:]], 2)
     logprobs, entropies = ops.token_logprob_entropy(logits, tokens)
-    return Batch(logits, tokens, logprobs, entropies, rewards)
+    old = logprobs.detach() if old is None else old
+    return Batch(logits, tokens, logprobs, old, entropies, rewards)
 
 
 def grpo(batch: Batch) -> Tensor:
-    """The GRPO loss of a fresh batch."""
-    return ops.grpo_loss(batch.logprobs, batch.logprobs.detach(), batch.rewards)
+    """The GRPO loss of a batch."""
+    return ops.grpo_loss(batch.logprobs, batch.old_logprobs, batch.rewards)
+
+
+def covariances(batch: Batch) -> Tensor:
+    """Every token's covariance of log-probability and GRPO advantage."""
+    advantages = ops.group_relative_advantages(batch.rewards)[..., None]
+    return ops.token_covariance(batch.logprobs, advantages.expand_as(batch.logprobs))
 
 
 def train(
     policy: PrefixPolicy,
     loss: Callable[[Batch], Tensor] = grpo,
     *,
+    sampler: Callable = draw,
     steps: int = 200,
+    epochs: int = 1,
     group: int = 8,
     learning_rate: float = 3e-3,
     seed: int = 0,
@@ -151,7 +180,9 @@ def train(
     Args:
         policy: the network, changed in place.
         loss: maps a batch to a scalar.
-        steps: updates, one per batch.
+        sampler: :func:`draw` or :func:`draw_branched`.
+        steps: batches.
+        epochs: updates per batch; from the second on the batch is off-policy.
         group: responses per prompt and step.
         learning_rate: Adam's.
         seed: of the sampled responses.
@@ -162,13 +193,15 @@ def train(
     rows = []
     for _ in range(steps):
         levels = policy()
-        batch = sample(task, levels, group, generator)
-        advantages = ops.group_relative_advantages(batch.rewards)[..., None]
-        covariance = ops.token_covariance(batch.logprobs, advantages.expand_as(batch.logprobs))
-        rows.append((*_exact(levels, correct), covariance.mean().item()))
-        optimizer.zero_grad()
-        loss(batch).backward()
-        optimizer.step()
+        chosen = sampler(task, levels, group, generator)
+        batch = gather(task, levels, chosen)
+        rows.append((*_exact(levels, correct), covariances(batch).mean().item()))
+        for epoch in range(epochs):
+            if epoch:
+                batch = gather(task, policy(), chosen, batch.old_logprobs)
+            optimizer.zero_grad()
+            loss(batch).backward()
+            optimizer.step()
     reward, entropy, solutions, covariance = np.array(rows).T
     with torch.no_grad():
         solved = (response_logprobs(policy()).exp() * correct).sum(1).numpy()
