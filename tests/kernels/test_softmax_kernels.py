@@ -48,6 +48,46 @@ def test_inputs_are_not_changed():
     assert torch.equal(z.detach(), before)
 
 
+class Counter:
+    """Counts the elements of a tensor that interpreted kernels load or store."""
+
+    def __init__(self, monkeypatch):
+        from triton.runtime import interpreter
+
+        builder, self.seen = interpreter.interpreter_builder, []
+        for name in ("create_masked_load", "create_masked_store"):
+            original = getattr(builder, name)
+            monkeypatch.setattr(builder, name, self.watching(original, name), raising=True)
+
+    def watching(self, original, name):
+        def call(pointers, *rest):
+            mask = rest[0 if "load" in name else 1]
+            self.seen.append((name[14:], pointers.data[mask.data]))
+            return original(pointers, *rest)
+
+        return call
+
+    def touched(self, kind, tensor) -> int:
+        first = tensor.data_ptr()
+        last = first + tensor.numel() * tensor.element_size()
+        return sum(int(((p >= first) & (p < last)).sum()) for name, p in self.seen if name == kind)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts what the interpreter loads")
+def test_cross_entropy_reads_each_logit_once_forward_and_once_backward(monkeypatch):
+    rows, classes = 4, 300
+    z = torch.randn(rows, classes, requires_grad=True)
+    counter = Counter(monkeypatch)
+    counted = torch.tensor([True, True, False, True])
+    loss = kernels.cross_entropy(z, torch.tensor([0, 299, 5, 128]), counted, 0.1, 0.0)
+    logits = z.detach()
+    assert counter.touched("load", logits) == 3 * (classes + 1)  # once, and the target
+    counter.seen.clear()
+    (slope,) = torch.autograd.grad(loss.sum(), z)
+    assert counter.touched("load", logits) == 3 * classes
+    assert counter.touched("store", slope) == rows * classes
+
+
 PROGRAM = """
 import warnings
 import torch, {first}
