@@ -15,7 +15,10 @@ import traceback
 
 import torch
 
-BENCHMARKS = ("experiments.softmax_bandwidth",)  # modules with run(out, commit) -> path
+BENCHMARKS = (  # modules with run(out, commit) -> path
+    "experiments.softmax_bandwidth",
+    "experiments.linear_benchmark",
+)
 
 
 def main() -> int:
