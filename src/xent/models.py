@@ -145,16 +145,20 @@ class RowTransformer(nn.Module):
         width: model width, a multiple of four.
         layers: number of blocks.
         classes: number of classes.
+        qk_norm: normalize queries and keys (LayerNorm without parameters) before the product.
 
-    ``forward`` takes images (B, 64) and returns logits (B, classes).
+    ``forward`` takes images (B, 64) and returns logits (B, classes). Every block keeps the largest
+    attention logit of its last forward pass in ``largest_score``.
     """
 
-    def __init__(self, *, width: int = 32, layers: int = 2, classes: int = 10):
+    def __init__(
+        self, *, width: int = 32, layers: int = 2, classes: int = 10, qk_norm: bool = False
+    ):
         super().__init__()
         self.rows, self.norm = nn.Linear(8, width), nn.LayerNorm(width)
         self.token = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.positions = nn.Parameter(0.02 * torch.randn(9, width))
-        self.blocks = nn.ModuleList(RowBlock(width, heads=4) for _ in range(layers))
+        self.blocks = nn.ModuleList(RowBlock(width, 4, qk_norm=qk_norm) for _ in range(layers))
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,9 +172,9 @@ class RowTransformer(nn.Module):
 class RowBlock(nn.Module):
     """Pre-norm attention over all positions, written with a plain softmax, and a GELU layer."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, *, qk_norm: bool = False):
         super().__init__()
-        self.heads = heads
+        self.heads, self.qk_norm, self.largest_score = heads, qk_norm, 0.0
         self.attention_norm, self.hidden_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
@@ -181,8 +185,11 @@ class RowBlock(nn.Module):
         parts = self.queries_keys_values(self.attention_norm(x))
         parts = parts.view(batch, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
-        weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
-        x = x + self.output((weights @ v).transpose(1, 2).reshape(batch, length, width))
+        if self.qk_norm:
+            q, k = F.layer_norm(q, q.shape[-1:]), F.layer_norm(k, k.shape[-1:])
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+        self.largest_score = scores.detach().abs().amax()
+        x = x + self.output((scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
         return x + self.contract(F.gelu(self.expand(self.hidden_norm(x))))
 
 

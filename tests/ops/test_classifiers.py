@@ -32,6 +32,17 @@ def test_transformer_rows_attend_to_each_other():
     assert not torch.allclose(model(image), model(changed))
 
 
+def test_normalized_queries_and_keys_bound_the_attention_logits():
+    torch.manual_seed(0)
+    for qk_norm in (False, True):
+        model = models.RowTransformer(qk_norm=qk_norm)
+        for p in model.parameters():
+            p.data *= 30.0
+        model(torch.rand(4, 64))
+        bound = 8**0.5  # norms sqrt(8) of both, over the root of the head's width 8
+        assert (float(model.blocks[0].largest_score) <= bound + 1e-4) == qk_norm
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="name"):
         models.digit_classifier("resnet")
