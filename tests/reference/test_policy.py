@@ -311,6 +311,43 @@ def test_pass_at_k_is_the_mean_over_all_subsets():
     assert np.array_equal(policy.pass_at_k(4, np.array([0, 4]), 2), [0.0, 1.0])
 
 
+@pytest.mark.parametrize("beta", [-0.4, 0.0, 0.5, 3.0])
+def test_shaped_likelihood_policy_is_stationary(beta):
+    p = np.array([0.6, 0.25, 0.1, 0.05])
+    pi = policy.shaped_likelihood_policy(p, beta)
+    assert pi.sum() == pytest.approx(1.0)
+    weighted = p * (1 - pi) ** beta
+    assert np.allclose(weighted - pi * weighted.sum(), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 4, 64])
+def test_coverage_weight_is_the_ratio_of_gradients(n):
+    logp, step = np.log(np.array([1e-6, 0.1, 0.9])), 1e-6
+    slope = policy.coverage_loss(logp + step, n) - policy.coverage_loss(logp - step, n)
+    assert np.allclose(policy.coverage_weight(logp, n), -slope / (2 * step), atol=1e-8)
+    assert policy.coverage_weight([-1e-12], n) < 1.01 / n**0.01
+    assert policy.coverage_loss([0.0], n) == 0
+
+
+def test_pacs_loss_by_hand():
+    ratios, rewards = np.array([0.3, -0.1, 0.0]), np.array([1.0, 0.0, 1.0])
+    scores = 2 * (ratios - (ratios.sum() - ratios) / 2)
+    expected = -np.where(rewards > 0, np.log(expit(scores)), np.log(expit(-scores)))
+    assert np.allclose(policy.pacs_loss(ratios, rewards, beta=2.0), expected)
+
+
+def test_soft_values_solve_the_bellman_equation_and_are_optimal():
+    rng, beta = np.random.default_rng(6), 0.3
+    reference = random_tree(rng, (3, 2))
+    rewards = rng.random(6)
+    values, logits = policy.soft_values(reference, rewards, beta)
+    base, best = (policy.tree_reach(z)[-1] for z in (reference, logits))
+    tilted = base * np.exp(rewards / beta)
+    assert np.allclose(best, tilted / tilted.sum())
+    assert values[0][0] == pytest.approx(beta * np.log(tilted.sum()))
+    assert np.array_equal(values[-1], rewards)
+
+
 @pytest.mark.parametrize(
     "call,error",
     [
@@ -346,6 +383,12 @@ def test_pass_at_k_is_the_mean_over_all_subsets():
         (lambda: policy.nucleus_mask([0.0], top_p=1.5), ValueError),
         (lambda: policy.anchored_penalty([0.0], np.array([False]), 0.0), ValueError),
         (lambda: policy.entropy_bonus_policy([0.0], 0.0), ValueError),
+        (lambda: policy.shaped_likelihood_policy([1.0], 0.0), ValueError),
+        (lambda: policy.shaped_likelihood_policy([0.5, 0.5], -1.0), ValueError),
+        (lambda: policy.coverage_loss([0.1], 2), ValueError),
+        (lambda: policy.coverage_weight([0.0], 2), ValueError),
+        (lambda: policy.pacs_loss([0.0, 0.0], [0.0, 2.0]), ValueError),
+        (lambda: policy.soft_values([np.zeros((1, 2))], [0.0, 1.0], 0.0), ValueError),
         (lambda: policy.pass_at_k(3, 4, 1), ValueError),
         (lambda: policy.pass_at_k(3, 1, 4), ValueError),
         (lambda: policy.pass_at_k(3, 1.0, 1), TypeError),

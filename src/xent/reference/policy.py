@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import entr, log_softmax, logit
+from scipy.special import entr, log_softmax, logit, logsumexp
 
 from xent.reference import arguments
 
@@ -995,6 +995,165 @@ def pass_at_k(num_samples: int, num_correct, k: int) -> np.ndarray:
     return 1 - factors.prod(axis=-1)
 
 
+# --- likelihood as policy gradient, soft values -------------------------------------------------
+
+
+def shaped_likelihood_policy(p, beta: float) -> np.ndarray:
+    r"""Return the stationary policy of the likelihood weighted by :math:`(1 - \pi_y)^\beta`.
+
+    Training on labels from ``p`` with reward :math:`\frac{1}{\pi_y}(1 - \pi_y)^\beta` stops where
+
+    .. math:: \pi_a \propto p_a\,(1 - \pi_a)^{\beta}.
+
+    :math:`\beta = 0` is cross-entropy, :math:`\beta > 0` flattens, :math:`\beta < 0` sharpens.
+
+    Args:
+        p: law of the labels ``(K,)``, at least two outcomes and no zeros.
+        beta: in (-1, inf). Below 0 the objective is not concave; the policy reached from ``p``.
+
+    Returns:
+        float64 array ``(K,)``.
+
+    Raises:
+        ValueError: if ``p`` is no such law or ``beta`` is at most -1.
+
+    Source: *Diversity or Precision?*; chapter *Cross-entropy as policy gradient*.
+    """
+    p = arguments.distribution(p, "p")
+    if p.ndim != 1 or p.size < 2 or (p == 0).any():
+        raise ValueError("p must be one distribution (K,) of at least 2 outcomes, none of them 0")
+    beta = arguments.scalar(beta, "beta", low=-1, open_low=True)
+
+    log_pi, damping = np.log(p), 1 / (1 + abs(beta))
+    for _ in range(10_000):
+        log_rest = np.log1p(-np.exp(np.minimum(log_pi, -1e-16)))
+        target = log_softmax(np.log(p) + beta * log_rest)
+        if np.abs(target - log_pi).max() < 1e-13:
+            return np.exp(target)
+        log_pi = log_softmax(log_pi + damping * (target - log_pi))
+    raise ValueError(f"beta={beta} lets no stationary policy be reached from p; it must be larger")
+
+
+def coverage_loss(logprobs, num_samples: int) -> np.ndarray:
+    r"""Return :math:`-\log\left(1 - (1 - p)^N\right)`, the log-loss of pass@N.
+
+    Args:
+        logprobs: log-probability of the label, at most 0.
+        num_samples: :math:`N`; 1 is cross-entropy.
+
+    Returns:
+        float64 array in nats.
+
+    Raises:
+        ValueError: if a log-probability is positive or ``num_samples`` below 1.
+
+    Source: *Rethinking Fine-Tuning when Scaling Test-Time Compute*.
+    """
+    log_wrong = _log_complement(logprobs)
+    n = arguments.integer(num_samples, "num_samples", low=1)
+    with np.errstate(divide="ignore"):
+        return -np.log(-np.expm1(n * log_wrong))
+
+
+def coverage_weight(logprobs, num_samples: int) -> np.ndarray:
+    r"""Return the gradient of :func:`coverage_loss` over that of cross-entropy.
+
+    .. math:: \frac{N p (1-p)^{N-1}}{1 - (1-p)^N}
+
+    It tends to 1 for :math:`p \to 0` and to 0 for :math:`p \to 1` (:math:`N > 1`).
+
+    Args:
+        logprobs: log-probability of the label, negative and finite.
+        num_samples: :math:`N`.
+
+    Returns:
+        float64 array in [0, 1].
+
+    Raises:
+        ValueError: if a log-probability is not negative or ``num_samples`` below 1.
+
+    Source: *Rethinking Fine-Tuning when Scaling Test-Time Compute*.
+    """
+    logprobs = arguments.finite(logprobs, "logprobs")
+    if (logprobs >= 0).any():
+        raise ValueError("logprobs must be negative")
+    log_wrong = _log_complement(logprobs)
+    n = arguments.integer(num_samples, "num_samples", low=1)
+    return n * np.exp(logprobs + (n - 1) * log_wrong) / -np.expm1(n * log_wrong)
+
+
+def pacs_loss(log_ratios, rewards, *, beta: float = 1.0) -> np.ndarray:
+    r"""Return PACS's loss of every response: binary cross-entropy of reward and score.
+
+    .. math:: \psi_i = \beta\,(\ell_i - \bar\ell_{-i}), \qquad
+              -R_i \log\sigma(\psi_i) - (1 - R_i)\log\sigma(-\psi_i)
+
+    with :math:`\ell_i = \log\pi(y_i) - \log\pi_{old}(y_i)`.
+
+    Args:
+        log_ratios: :math:`\ell`, ``(..., G)`` with at least two responses.
+        rewards: ``(..., G)`` in [0, 1].
+        beta: scale of the score, positive.
+
+    Returns:
+        float64 array ``(..., G)``.
+
+    Raises:
+        ValueError: if shapes differ, a reward leaves [0, 1] or ``beta`` is not positive.
+
+    Source: *Implicit Actor Critic Coupling via a Supervised Learning Framework for RLVR* (code).
+    """
+    options = {"baseline": "leave-one-out", "standardize": False}
+    centered = group_relative_advantages(log_ratios, **options)
+    rewards = _like(rewards, "rewards", centered)
+    if (rewards < 0).any() or (rewards > 1).any():
+        raise ValueError("rewards must lie in [0, 1]")
+    score = arguments.positive(beta, "beta") * centered
+    return np.logaddexp(0, score) - rewards * score
+
+
+class SoftSolution(NamedTuple):
+    """Soft values of every state and the optimal policy, level by level."""
+
+    values: list[np.ndarray]
+    logits: list[np.ndarray]
+
+
+def soft_values(reference_logits, rewards, beta: float) -> SoftSolution:
+    r"""Solve the soft Bellman equations of a tree.
+
+    .. math:: V(s) = \beta\log\mathbb E_{ref}\,e^{V(s')/\beta}
+
+    The optimal policy of :math:`\mathbb E\,r - \beta D(\pi\|\pi_{ref})` satisfies
+    :math:`V(s') - V(s) = \beta\log(\pi/\pi_{ref})` at every step.
+
+    Args:
+        reference_logits: levels of a full tree as in :func:`tree_reach`.
+        rewards: one finite reward per leaf ``(L,)``.
+        beta: positive.
+
+    Returns:
+        ``SoftSolution(values, logits)``: values ``(n_t,)`` per level with the rewards last, and
+        the optimal policy's log-probabilities in the shapes of ``reference_logits``.
+
+    Raises:
+        ValueError: if shapes do not match or ``beta`` is not positive.
+
+    Source: *Offline Reinforcement Learning for LLM Multi-Step Reasoning*; *Free Process Rewards
+    without Process Labels*.
+    """
+    policies = _tree(reference_logits)
+    beta = arguments.positive(beta, "beta")
+    values = [_like(rewards, "rewards", policies[-1][0].ravel())]
+    logits = []
+    for pi, log_pi in reversed(policies):
+        tilted = log_pi + values[-1].reshape(pi.shape) / beta
+        total = logsumexp(tilted, axis=-1, b=pi > 0)
+        logits.append(np.where(pi > 0, tilted - total[:, None], -np.inf))
+        values.append(beta * total)
+    return SoftSolution(values[::-1], logits[::-1])
+
+
 # --- shared pieces ------------------------------------------------------------------------------
 
 
@@ -1040,6 +1199,17 @@ def _per_token(advantages, logprobs) -> np.ndarray:
     if len(shape) < 2 or shape[:-1] != advantages.shape:
         raise ValueError(f"rewards must have shape {shape[:-1]}, got {advantages.shape}")
     return np.broadcast_to(advantages[..., None], shape)
+
+
+def _log_complement(logprobs):
+    logprobs = arguments.finite(logprobs, "logprobs")
+    if (logprobs > 0).any():
+        raise ValueError("logprobs must be at most 0")
+    small = logprobs < -math.log(2)
+    with np.errstate(divide="ignore"):
+        near_one = np.log(-np.expm1(np.where(small, -1.0, logprobs)))
+    far = np.log1p(-np.exp(np.where(small, logprobs, -1.0)))
+    return np.where(small, far, near_one)
 
 
 def _probability(p) -> np.ndarray:
