@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from xent import ledger
-from xent.ledger.__main__ import headline_table
+from xent.ledger.__main__ import count_line, headline_table
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -61,7 +61,9 @@ def test_conda_environment_is_the_lock():
 
 def test_readme_prints_the_ledgers_headline_findings():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert headline_table(ledger.collect(ROOT)) in readme
+    entries = ledger.collect(ROOT)
+    assert headline_table(entries) in readme
+    assert count_line(entries) in readme
 
 
 def test_make_help_lists_every_target():

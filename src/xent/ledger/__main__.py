@@ -1,4 +1,4 @@
-"""``python -m xent.ledger``: counts per verdict; ``--headline``: the README's table of findings."""
+"""``python -m xent.ledger``: counts per verdict; ``--headline``: also the README's findings."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def headline_table(entries: list[ledger.Entry]) -> str:
     return "\n".join(lines)
 
 
+def count_line(entries: list[ledger.Entry]) -> str:
+    """How many claims have each verdict, in one line."""
+    counts = Counter(entry.verdict for entry in entries)
+    return ", ".join(f"{counts[v]} {v}" for v in (*VERDICTS, "unchecked") if counts[v])
+
+
 def _reported(claim) -> str:
     if claim.ours:
         return "–"
@@ -39,12 +45,8 @@ def main() -> None:
     arguments = parser.parse_args()
     entries = ledger.collect(arguments.root)
     if arguments.headline:
-        print(headline_table(entries))
-        return
-    counts = Counter(entry.verdict for entry in entries)
-    for verdict in (*VERDICTS, "unchecked"):
-        if counts[verdict]:
-            print(f"{counts[verdict]:5d}  {verdict}")
+        print(headline_table(entries), end="\n\n")
+    print(count_line(entries))
 
 
 if __name__ == "__main__":
