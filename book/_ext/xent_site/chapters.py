@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections import Counter
 from functools import cache
 from html import escape
 from pathlib import Path
 
+import imagesize
 import nbformat
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -66,7 +68,7 @@ class PartContents(SphinxDirective):
         written = [
             name.removeprefix(prefix).removesuffix(".ipynb")
             for name in documents
-            if name.startswith(prefix)
+            if name.startswith(prefix) and name.removesuffix(".ipynb") in self.env.found_docs
         ]
         cards = "".join(self._card(part, slug) for slug in written)
         return [
@@ -95,5 +97,51 @@ class PartContents(SphinxDirective):
         return f'<h2>Planned</h2><ul class="planned">{items}</ul>' if items else ""
 
 
+def first_figure(path: Path) -> tuple[bytes, str] | None:
+    """The first figure stored in a notebook, with its alt text."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+                return b64decode(output["data"]["image/png"]), alt
+    return None
+
+
+class Doors(SphinxDirective):
+    """``{doors}``: chapters with their first figure; lines ``part/slug | question``."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        doors = (line.split("|") for line in self.content if line.strip())
+        cards = "".join(self._card(*place.strip().split("/"), q.strip()) for place, q in doors)
+        return [raw(f'<div class="doors">{cards}</div>')]
+
+    def _card(self, part: str, slug: str, question: str) -> str:
+        root = self.env.srcdir
+        if f"chapters/{part}/{slug}" not in self.env.found_docs:
+            return (
+                f'<a class="door" href="parts/{part}.html"><b>{escape(question)}</b>'
+                f"<span>{escape(PARTS[part])}</span></a>"
+            )
+        figure = first_figure(notebook_path(root, part, slug))
+        return (
+            f'<a class="door" href="../chapters/{part}/{slug}.html">'
+            f"{self._image(slug, *figure) if figure else ''}<b>{escape(question)}</b>"
+            f"<span>{mathematics(chapter_title(root, part, slug))}</span></a>"
+        )
+
+    def _image(self, slug: str, content: bytes, alt: str) -> str:
+        path = Path(self.env.app.outdir, "_images", f"door-{slug}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        width, height = imagesize.get(path)
+        return (
+            f'<img src="../_images/{path.name}" alt="{escape(alt)}" width="{width}" '
+            f'height="{height}" loading="lazy" decoding="async">'
+        )
+
+
 def setup(app) -> None:
     app.add_directive("part-contents", PartContents)
+    app.add_directive("doors", Doors)

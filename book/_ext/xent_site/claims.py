@@ -31,12 +31,36 @@ def reported(claim) -> str:
         return "–"
     if claim.reported is None:
         return "as stated"
-    return escape(f"{claim.reported:g} {claim.unit or ''}".strip())
+    return f"{number(claim.reported)} {escape(claim.unit or '')}".strip()
+
+
+def number(value: float) -> str:
+    """Three significant digits, small and large ones as powers of ten."""
+    text = f"{value:.3g}".replace("-", "−")
+    if "e" not in text:
+        return text
+    mantissa, _, power = text.partition("e")
+    return f"{mantissa}·10<sup>{int(power.replace('−', '-'))}</sup>".replace(">-", ">−")
 
 
 def measured(entry) -> str:
-    """What the book measured, or how the machine closed the case."""
-    return escape(display.result_text(entry.claim, entry.found))
+    """What the book measured, in words that fit the kind of claim."""
+    found, kind = entry.found, entry.claim.kind
+    if found is None:
+        return "–"
+    if found.measured is None:
+        return f"closed by {escape(found.by)}"
+    if kind == "identity":
+        return f"differs by {number(abs(found.measured))}"
+    if kind == "bound" and found.measured <= 0:
+        return f"no violation, slack {number(abs(found.measured))}"
+    if kind == "bound":
+        allowed = number(entry.claim.tolerance)
+        return f"exceeded by {number(found.measured)}, allowed {allowed}"
+    if found.interval is not None:
+        low, high = map(number, found.interval)
+        return f"{number(found.measured)} [{low}, {high}]"
+    return f"{number(found.measured)} {escape(entry.claim.unit or '')}".strip()
 
 
 def permalink(entry) -> str:

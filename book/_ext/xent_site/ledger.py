@@ -16,6 +16,18 @@ from xent_site.papers import read_papers
 COLUMNS = ("claim", "paper", "paper says", "we measured", "verdict")
 
 
+# Filled and shown by reader.js; without scripts the table stands alone.
+FILTERS = (
+    '<form id="ledger-filters" class="pst-js-only" role="search" aria-label="Claims">'
+    '<label>Search <input type="search" name="words" placeholder="temperature, radius, …"></label>'
+    '<label>Verdict <select name="verdict"></select></label>'
+    '<label>Part <select name="part"></select></label>'
+    '<label>Kind <select name="kind"></select></label>'
+    '<label>Paper <select name="paper"></select></label>'
+    '<output aria-live="polite"></output></form>'
+)
+
+
 def origin(claim, titles) -> str:
     """The paper by its title, with the locator where it is known."""
     if claim.ours:
@@ -36,6 +48,8 @@ def row(entry, titles) -> str:
         "kind": claim.kind or "none",
         "paper": claim.paper or "ours",
     }
+    data["part-title"] = PARTS.get(entry.part, entry.part)
+    data["paper-title"] = titles.get(claim.paper, claim.paper) or "ours"
     attributes = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
     link = f'<a class="permalink" href="#{name}" aria-label="Link to {claim.id}">#</a>'
     cells = (
@@ -45,7 +59,9 @@ def row(entry, titles) -> str:
         claims.measured(entry),
         claims.badge(entry),
     )
-    return f'<tr id="{name}"{attributes}>' + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
+    columns = zip(COLUMNS, cells, strict=True)
+    shown = "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in columns)
+    return f'<tr id="{name}"{attributes}>{shown}</tr>'
 
 
 def chapter_rows(root, part: str, slug: str, found, titles) -> str:
@@ -82,7 +98,7 @@ class ClaimsLedger(SphinxDirective):
         found = claims.entries(self.env)
         if not found:
             return [nodes.paragraph("", "No chapter has been measured yet.")]
-        return [raw(claims.counts(found) + ledger_table(self.env.srcdir, found))]
+        return [raw(claims.counts(found) + FILTERS + ledger_table(self.env.srcdir, found))]
 
 
 class HeadlineFindings(SphinxDirective):

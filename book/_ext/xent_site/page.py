@@ -19,6 +19,9 @@ FOREIGN_SCRIPTS = ("thebe", "require.js", "embed-amd", "clipboard-polyfill")
 
 def prepare(app, pagename, templatename, context, doctree) -> None:
     """Change scripts and images of a page."""
+    body = LIVE_KERNEL.sub("", context.get("body") or "")
+    for name in dict.fromkeys(EXPLORABLE.findall(body)):
+        app.add_js_file(f"explorables/{name}.js", priority=900, defer="defer")
     for kind in ("script_files", "css_files"):
         context[kind] = [
             file
@@ -26,13 +29,9 @@ def prepare(app, pagename, templatename, context, doctree) -> None:
             if not any(name in described(file).lower() for name in FOREIGN_SCRIPTS)
         ]
     name_toggles(context)
-    if doctree is None:
-        return
-    body = LIVE_KERNEL.sub("", context.get("body") or "")
-    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
-    for name in dict.fromkeys(EXPLORABLE.findall(body)):
-        app.add_js_file(f"explorables/{name}.js", defer="defer")
-    context["body"] = size_images(app, body)
+    if doctree is not None:
+        body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = size_images(app, body)
 
 
 def needs_mathematics(app, pagename, templatename, context, doctree) -> None:
