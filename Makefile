@@ -10,7 +10,6 @@ HTML := _build/html
 NB ?=
 
 export OMP_NUM_THREADS := 1
-export MPLBACKEND := agg
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets

@@ -3,10 +3,12 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MPLBACKEND", "agg")
 
+import matplotlib
 import pytest
 import torch
+
+matplotlib.use("agg")  # here, not in the environment: the notebooks' kernels draw inline
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")

@@ -194,7 +194,9 @@ def _module_path(module: str) -> Path:
 
 
 def _module_name(script, root: Path) -> str:
-    return ".".join(Path(script).resolve().relative_to(root).with_suffix("").parts)
+    parts = Path(script).resolve().relative_to(root).with_suffix("").parts
+    parts = parts[parts[0] == "src" :]
+    return ".".join(parts[:-1] if parts[-1] in ("__init__", "__main__") else parts)
 
 
 def _git_commit(root: Path) -> str:

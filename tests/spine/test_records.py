@@ -116,6 +116,14 @@ def test_without_git_the_commit_must_be_passed(project):
         save(project, {"area": 1.0}, commit=None)
 
 
+def test_the_command_names_a_module_that_python_can_run(project):
+    folder = project / "src" / "package"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    records.save("area", {}, script=folder / "__init__.py", commit="abc123")
+    assert records.load("area").provenance["command"].startswith("python -m package")
+
+
 def test_unknown_measured_module(project):
     with pytest.raises(RecordError, match="no_such_module"):
         save(project, {"area": 1.0}, measures=("no_such_module",))
