@@ -137,6 +137,5 @@
     if (window.matchMedia("(hover: hover)").matches) startPreviews();
     reachWideRegions();
     new ResizeObserver(reachWideRegions).observe(document.body);
-    window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(reachWideRegions));
   });
 })();

@@ -40,7 +40,8 @@ def number(value: float) -> str:
     if "e" not in text:
         return text
     mantissa, _, power = text.partition("e")
-    return f"{mantissa}·10<sup>{int(power.replace('−', '-'))}</sup>".replace(">-", ">−")
+    exponent = str(int(power.replace("−", "-"))).replace("-", "−")
+    return f"{'' if mantissa == '1' else mantissa + '·'}10<sup>{exponent}</sup>"
 
 
 def measured(entry) -> str:
@@ -54,9 +55,10 @@ def measured(entry) -> str:
         return f"differs by {number(abs(found.measured))}"
     if kind == "bound" and found.measured <= 0:
         return f"no violation, slack {number(abs(found.measured))}"
+    if kind == "bound" and found.measured <= entry.claim.tolerance:
+        return f"exceeded by {number(found.measured)}, within the tolerance"
     if kind == "bound":
-        allowed = number(entry.claim.tolerance)
-        return f"exceeded by {number(found.measured)}, allowed {allowed}"
+        return f"exceeded by {number(found.measured)}"
     if found.interval is not None:
         low, high = map(number, found.interval)
         return f"{number(found.measured)} [{low}, {high}]"

@@ -111,7 +111,7 @@ class HeadlineFindings(SphinxDirective):
         rows = [
             (
                 claims.says(entry),
-                claims.reported(entry.claim),
+                "our result" if entry.claim.ours else claims.reported(entry.claim),
                 claims.measured(entry),
                 claims.badge(entry),
             )

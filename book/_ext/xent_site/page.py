@@ -14,6 +14,7 @@ LIVE_KERNEL = re.compile(
     r'<script type="text/x-thebe-config">.*?</script>\s*(<script>kernelName = .*?</script>)?',
     re.DOTALL,
 )
+CARDS_AND_TABS = ("sphinx-design", "design-tabs")
 FOREIGN_SCRIPTS = ("thebe", "require.js", "embed-amd", "clipboard-polyfill")
 
 
@@ -22,11 +23,12 @@ def prepare(app, pagename, templatename, context, doctree) -> None:
     body = LIVE_KERNEL.sub("", context.get("body") or "")
     for name in dict.fromkeys(EXPLORABLE.findall(body)):
         app.add_js_file(f"explorables/{name}.js", priority=900, defer="defer")
+    unwanted = FOREIGN_SCRIPTS if "sd-" in body else (*FOREIGN_SCRIPTS, *CARDS_AND_TABS)
     for kind in ("script_files", "css_files"):
         context[kind] = [
             file
             for file in context.get(kind, [])
-            if not any(name in described(file).lower() for name in FOREIGN_SCRIPTS)
+            if not any(name in described(file).lower() for name in unwanted)
         ]
     name_toggles(context)
     if doctree is not None:
