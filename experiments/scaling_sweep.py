@@ -22,8 +22,10 @@ from xent.sources import ZipfContextSource
 
 BASE, CONTEXTS, LABELS, EXPONENT = 64, 4096, 16, 0.7
 VOCAB = BASE + LABELS + 1
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WIDTHS = (4, 6, 8, 12, 16, 24, 32, 48)
 SAMPLES = (250, 1000, 4000, 16_000, 64_000)
+GRID_WIDTHS, GRID_SAMPLES = (4, 8, 16, 48), (4000, 16_000, 64_000)
 
 
 def source_tokens(source: ZipfContextSource) -> np.ndarray:
@@ -41,7 +43,7 @@ def entropy_of(source: ZipfContextSource) -> float:
 def population_loss(model, digits, contexts, label_law) -> float:
     """Exact expected loss of a sequence in nats."""
     with torch.no_grad():
-        start = torch.full((len(digits), 1), VOCAB - 1)
+        start = digits.new_full((len(digits), 1), VOCAB - 1)
         logits = model(torch.cat([start, digits], dim=1)).double()
     log_p = F.log_softmax(logits, dim=-1)
     loss = -log_p[:, 0].gather(1, digits[:, :1])[:, 0] - log_p[:, 1].gather(1, digits[:, 1:])[:, 0]
@@ -55,10 +57,10 @@ def train(width: int, samples: int, seed: int, steps: int = 1200, batch: int = 2
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, width, samples])
     source = ZipfContextSource(EXPONENT, num_contexts=CONTEXTS, num_labels=LABELS)
-    digits = torch.from_numpy(source_tokens(source))
-    contexts = torch.from_numpy(source.contexts)
-    label_law = torch.from_numpy(source.label_law())
-    model = models.DecoderTransformer(VOCAB, 3, width=width)
+    digits = torch.from_numpy(source_tokens(source)).to(DEVICE)
+    contexts = torch.from_numpy(source.contexts).to(DEVICE)
+    label_law = torch.from_numpy(source.label_law()).to(DEVICE)
+    model = models.DecoderTransformer(VOCAB, 3, width=width).to(DEVICE)
     peak = 0.02 * width**-0.5
     optimizer = torch.optim.Adam(model.parameters(), lr=peak)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
@@ -70,9 +72,10 @@ def train(width: int, samples: int, seed: int, steps: int = 1200, batch: int = 2
         else:
             index = rng.integers(samples, size=batch)
             drawn, labels = pool[0][index], pool[1][index]
-        row = digits[torch.from_numpy(drawn)]
-        start = torch.full((batch, 1), VOCAB - 1)
-        target = torch.cat([row, BASE + torch.from_numpy(labels)[:, None]], dim=1)
+        row = digits[torch.from_numpy(drawn).to(DEVICE)]
+        start = row.new_full((batch, 1), VOCAB - 1)
+        label = torch.from_numpy(labels).to(DEVICE)[:, None]
+        target = torch.cat([row, BASE + label], dim=1)
         logits = model(torch.cat([start, row], dim=1))
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
         optimizer.zero_grad()
@@ -106,6 +109,8 @@ def main() -> None:
     sizes = [dict(width=w, samples=0, seed=s) for s in seeds for w in WIDTHS]
     amounts = [dict(width=WIDTHS[-1], samples=d, seed=s) for s in seeds for d in SAMPLES]
     runs = sweep(train, sizes + amounts, Path(options.work))
+    pairs = [dict(width=w, samples=d, seed=0) for w in GRID_WIDTHS for d in GRID_SAMPLES]
+    grid = sweep(train, pairs, Path(options.work))
     (probe,) = sweep(train, [dict(width=8, samples=0, seed=0, steps=120)], Path(options.work))
     source = ZipfContextSource(EXPONENT, num_contexts=CONTEXTS, num_labels=LABELS)
     tail = solvable.zipf_tail(np.arange(1, CONTEXTS), EXPONENT, contexts=CONTEXTS)
@@ -117,6 +122,7 @@ def main() -> None:
         "model_code": model_code(),
         "sizes": runs[: len(sizes)],
         "amounts": runs[len(sizes) :],
+        "grid": grid,
         "probe": probe,
     }
     records.save(
