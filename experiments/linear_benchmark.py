@@ -241,7 +241,7 @@ def run(out="results", commit=None, device: str = "cuda"):
     modules = ["linear", "linear_chunks", "linear_plan", "linear_state", "linear_sweep"]
     measured = [f"xent.ops.{module}" for module in (*modules, "linear_torch")]
     if device == "cuda":
-        kernels = ("linear", "linear_tile", "linear_forward", "linear_backward")
+        kernels = ("linear", "linear_tile", "linear_forward", "linear_backward", "linear_rows")
         measured += [f"xent.kernels.{module}" for module in kernels]
     return records.save(
         f"linear_benchmark_{device}",

@@ -5,7 +5,7 @@ from unittest import mock
 import torch
 
 with mock.patch.object(torch.cuda, "is_available", return_value=True):
-    from xent.kernels import linear, linear_backward, linear_forward
+    from xent.kernels import linear, linear_backward, linear_forward, linear_rows
 
 import triton
 from triton.backends.compiler import GPUTarget
@@ -58,9 +58,26 @@ def compile_kernel(kernel, on):
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=launch)
 
 
+def compile_rows():
+    kinds = {"logits": "*fp32", "labels": "*i64", "row_out": "*bf16", "TILE": "constexpr"}
+    kinds |= dict.fromkeys(("tops", "masses", "targets"), "*fp32")
+    kernel = linear_rows.row_kernel
+    signature = {name: kinds.get(name, "i32") for name in kernel.arg_names}
+    aligned = {
+        (i,): [["tt.divisibility", 16]] for i, name in enumerate(signature) if name != "TILE"
+    }
+    constants = {"TILE": linear_rows.GPU_TILE}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
+    target = GPUTarget("cuda", 90, 32)
+    return triton.compile(source, target=target, options={"num_warps": 8})
+
+
 if __name__ == "__main__":
     everything = set(FLAGS) - {"UPCAST"} | {"ORDERS"}
     for kernel in (linear_forward.forward_kernel, linear_backward.backward_kernel):
         code = compile_kernel(kernel, everything).asm["ptx"]
         assert "wgmma" in code and "atom." not in code
         print(kernel.__name__, "ok")
+    code = compile_rows().asm["ptx"]
+    assert "ld.global.v4" in code and "st.global.v4" in code and ".local" not in code
+    print("row_kernel", "ok")

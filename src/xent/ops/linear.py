@@ -13,7 +13,8 @@ backend does so as far as the BLAS library's products do.
 
 *Memory.* Beyond inputs and gradients, a few numbers per token, and one slice of logits (1024
 columns on a CPU, 8192 on a GPU) or, for scalar reductions, one chunk of tokens (24 MiB of
-logits, at least 128 tokens; on a GPU 4096).
+logits, at least 128 tokens; on a GPU 4096). A half-precision head on a CPU is held in float32
+while a chunked loss runs.
 """
 
 from __future__ import annotations
@@ -55,11 +56,12 @@ def linear_cross_entropy(
 ) -> torch.Tensor:
     r"""Return a comp-sum loss through the head: twin of the reference, at ``reduction="none"``.
 
-    A scalar reduction computes its gradient on the way forward, with the BLAS library's products
-    and PyTorch's operators (three products of 2NDV operations), unless ``group``, a
-    differentiable ``token_weight`` or ``backend="triton"`` is given; then, and for ``"none"``,
-    backward recomputes the logits (four products) and takes any upstream gradient. The
-    three-product path can be differentiated once. Determinism and memory: see the module.
+    A scalar reduction computes its gradient on the way forward (three products of 2NDV
+    operations, by the BLAS library; Triton turns logits into rows of the gradient). With
+    ``group``, a differentiable ``token_weight``, an explicit "triton" beside smoothing, z-loss or
+    cap, and for ``"none"``, backward recomputes the logits (four products) and takes any upstream
+    gradient. The three-product path can be differentiated once. Determinism and memory: see the
+    module.
 
     Args:
         hidden: hidden states ``(..., D)``, float64, float32, bfloat16 or float16.
@@ -98,7 +100,8 @@ def linear_cross_entropy(
     if smoothing and tau != 1.0:
         raise ValueError(f"label_smoothing is defined for tau=1 only, got tau={tau}")
     _check_head(hidden, weight, bias)
-    keep_logits = reduction != "none" and group is None and backend != "triton"
+    plain = not (smoothing or zeta or softcap)  # what the kernel of rows knows
+    keep_logits = reduction != "none" and group is None and (plain or backend != "triton")
     backend = choose(backend, hidden)
     offset, classes = placement(len(weight), group, weight.device)
     ids, counted = _ids(labels, hidden, classes, ignore_index, shift)
@@ -129,6 +132,7 @@ def linear_cross_entropy(
             square=zeta * scale * row if zeta else None,
             smooth=scale * tokens if smoothing else None,
             omega=spread,
+            kernel=backend == "triton",
         )
         return chunked_loss(objective, flat, weight, bias)
 

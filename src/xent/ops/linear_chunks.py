@@ -43,6 +43,12 @@ class Objective:
     square: torch.Tensor | None = None
     smooth: torch.Tensor | None = None
     omega: torch.Tensor | None = None  # (V,)
+    kernel: bool = False  # rows by Triton where they are only scaled
+
+    @property
+    def only_scaled(self) -> bool:
+        """Whether the gradient of a token is its row of the plain loss times a number."""
+        return self.plan.softcap is None and self.square is None and self.omega is None
 
 
 def chunked_loss(objective: Objective, hidden, weight, bias) -> torch.Tensor:
@@ -79,22 +85,21 @@ def _run(objective: Objective, hidden, weight, bias, needs):
     d_bias = None
     if bias is not None and needs[2]:
         d_bias = torch.zeros(bias.shape, dtype=sums, device=bias.device)
+    head = factor(weight)
     buffer = None
     for rows in _chunks(hidden, weight):
-        part = hidden[rows]
-        buffer = z = objective.plan.logits(_products_into(buffer, part, weight, bias))
-        losses, scale = _gradient_of_chunk(objective, z, rows, any(needs))
+        part = factor(hidden[rows])
+        buffer = z = objective.plan.logits(_products_into(buffer, part, head, bias))
+        losses, scale, dz = _gradient_of_chunk(objective, z, rows, any(needs), part.dtype)
         loss += losses
         if not any(needs):
             continue
-        scaled = (scale[:, None] * upcast(part)).to(factor(part).dtype)
-        dz = z.to(scaled.dtype)
         if d_hidden is not None:
-            d_hidden[rows] = scale[:, None] * products(dz, weight.t())
+            d_hidden[rows] = scale[:, None] * products(dz, head.t())
         if d_weight is not None:
-            add_product(d_weight, dz.t(), scaled)
+            add_product(d_weight, dz.t(), (scale[:, None] * upcast(part)).to(dz.dtype))
         if d_bias is not None:
-            d_bias.addmv_(z.t(), scale)
+            d_bias.addmv_(upcast(dz).t(), scale)
     gradients = (d_hidden, hidden), (d_weight, weight), (d_bias, bias)
     return loss, *(None if g is None else g.to(like.dtype) for g, like in gradients)
 
@@ -107,56 +112,69 @@ def _products_into(buffer, hidden, weight, bias):
     return buffer if bias is None else buffer.add_(bias)
 
 
-def _gradient_of_chunk(objective: Objective, z, rows, wanted):
-    """Return the chunk's loss; turn z into dL/d(h w + b), up to the returned scale of each row."""
-    plan = objective.plan
-    labels, weight = objective.labels[rows], objective.weight[rows]
-    where = labels.clamp_min(0)[:, None]
-    counted = labels >= 0
-    target = z.gather(1, where)[:, 0]
-    uniform = None if objective.omega is None else z @ objective.omega
-    chain = plan.slope_of_logits(z) if wanted and plan.softcap is not None else None
+def _gradient_of_chunk(objective: Objective, z, rows, wanted, dtype):
+    """Return the chunk's loss, and dL/d(h w + b) as a scale per row and rows of ``dtype``.
 
-    z.scatter_(1, where, torch.where(counted, MASKED, target)[:, None])
+    z is overwritten.
+    """
+    plan, omega = objective.plan, objective.omega
+    labels = objective.labels[rows]
+    counted, where = labels >= 0, labels.clamp_min(0)[:, None]
+    uniform = None if omega is None else z @ omega
+    chain = None if plan.softcap is None or not wanted else plan.slope_of_logits(z)
+    kernel = objective.kernel and objective.only_scaled and wanted
+    top, mass, target, e = (_rows_in_triton if kernel else _leave_out)(z, labels, dtype)
+    rest = top + mass.log()
+    lse = torch.where(counted, torch.logaddexp(rest, target), rest)
+    loss, slope, pull = _values(objective, rows, counted, rest - target, lse, uniform)
+    if not wanted:
+        return loss, None, None
+
+    scale = (slope + pull) * torch.exp(top - lse)
+    if objective.only_scaled:
+        if not kernel:
+            e.scatter_(1, where, torch.where(counted, -mass, 0.0)[:, None])
+        return loss, torch.where(counted, scale / plan.temperature, 0.0), e.to(dtype)
+    at_label = pull * torch.exp(target - lse) - slope * torch.sigmoid(rest - target)
+    e.mul_(scale[:, None]).scatter_(1, where, at_label[:, None])
+    if omega is not None:
+        e.addr_(objective.smooth[rows], omega, alpha=-1)
+    e.div_(plan.temperature) if chain is None else e.mul_(chain)
+    return loss, counted.to(e.dtype), e.to(dtype)
+
+
+def _leave_out(z, labels, dtype):
+    """Return X, S, the labels' logits and, in place of z, e^{z - X} without the labels."""
+    where = labels.clamp_min(0)[:, None]
+    target = z.gather(1, where)[:, 0]
+    z.scatter_(1, where, torch.where(labels >= 0, MASKED, target)[:, None])
     top = z.amax(1)
     e = z.sub_(top[:, None]).exp_()
-    mass = e.sum(1)
-    rest = top + mass.log()
-    gap = rest - target
-    nll = torch.where(counted, -torch.nn.functional.logsigmoid(-gap), 0.0)
-    lse = torch.where(counted, torch.logaddexp(rest, target), rest)
+    return top, e.sum(1), target, e
 
-    tau = objective.tau
+
+def _rows_in_triton(z, labels, dtype):
+    from xent.kernels import linear_rows
+
+    return linear_rows.rows(z, labels, dtype)
+
+
+def _values(objective: Objective, rows, counted, gap, lse, uniform):
+    """Return the chunk's loss and its slopes by nll and by log-sum-exp, per token."""
+    tau, weight = objective.tau, objective.weight[rows]
+    nll = torch.where(counted, -torch.nn.functional.logsigmoid(-gap), 0.0)
     phi = nll if tau == 1.0 else torch.expm1((1 - tau) * nll) / (1 - tau)
     loss = (weight * phi).sum()
-    slope = weight if tau == 1.0 else weight * torch.exp((1 - tau) * nll)  # of nll
-    pull = torch.zeros_like(slope)  # of lse
+    slope = weight if tau == 1.0 else weight * torch.exp((1 - tau) * nll)
+    pull = torch.zeros_like(slope)
     if objective.square is not None:
         loss += (objective.square[rows] * lse**2).sum()
         pull += 2 * objective.square[rows] * lse
     if uniform is not None:
-        smooth, omega = objective.smooth[rows], objective.omega
-        loss += (smooth * (omega.sum() * lse - uniform)).sum()
-        pull += smooth * omega.sum()
-    if not wanted:
-        return loss, None
-
-    # dz = scale * (e_j elsewhere, and at the label what makes the row right)
-    share = torch.exp(top - lse)
-    at_label = pull * torch.exp(target - lse) - slope * torch.sigmoid(gap)
-    scale = (slope + pull) * share
-    if uniform is None and chain is None and objective.square is None:
-        e.scatter_(1, where, torch.where(counted, -mass, 0.0)[:, None])
-        scale = torch.where(counted, scale / plan.temperature, 0.0)
-        return loss, scale
-    e.mul_(scale[:, None]).scatter_(1, where, at_label[:, None])
-    if uniform is not None:
-        e.addr_(smooth, omega, alpha=-1)
-    if chain is not None:
-        e.mul_(chain)
-    else:
-        e.div_(plan.temperature)
-    return loss, counted.to(e.dtype)
+        smooth, total = objective.smooth[rows], objective.omega.sum()
+        loss += (smooth * (total * lse - uniform)).sum()
+        pull += smooth * total
+    return loss, slope, pull
 
 
 def _chunks(hidden, weight):
