@@ -69,11 +69,11 @@ def train(width: int, count: int, steps: int, seeds: int = 5) -> tuple[list, tup
     return [w.detach() for w in weights], (keys, values)
 
 
-def rounded(weights, bits: int, clip: float) -> list[torch.Tensor]:
-    """Weights on a symmetric grid of 2^bits - 1 points, one scale per matrix and seed."""
+def rounded(weights, bits: int, clip: float, axes: tuple) -> list[torch.Tensor]:
+    """Weights on a symmetric grid of 2^bits - 1 points; values along ``axes`` share a scale."""
     grid = []
     for w in weights:
-        top = clip * w.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
+        top = clip * w.abs().amax(axes, keepdim=True).clamp_min(1e-12)
         step = top / (2 ** (bits - 1) - 1)
         grid.append((w.clamp(-top, top) / step).round() * step)
     return grid
@@ -86,9 +86,9 @@ def per_parameter(weights, data) -> list[float]:
 
 
 def best_rounding(weights, data, bits: int) -> np.ndarray:
-    """Stored bits after rounding, per seed, with the best of 11 clips."""
-    clips = np.linspace(0.5, 1.0, 11)
-    return np.max([stored(rounded(weights, bits, c), *data) for c in clips], axis=0)
+    """Stored bits after rounding, per seed: best of 11 clips, a scale per matrix or per output."""
+    ways = [(c, axes) for c in np.linspace(0.5, 1.0, 11) for axes in ((1, 2), (1,))]
+    return np.max([stored(rounded(weights, bits, *way), *data) for way in ways], axis=0)
 
 
 def under_noise(weights, data, size: float, draws: int = 20) -> np.ndarray:
