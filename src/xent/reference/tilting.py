@@ -126,7 +126,7 @@ def best_of_n_bound(n: int) -> float:
 def regularized_policy(p, rewards, beta: float, *, divergence: str = "reverse") -> np.ndarray:
     r"""Return the maximizer of :math:`\mathbb E_\pi r - \beta \sum_a p_a f(\pi_a/p_a)`.
 
-    At the optimum :math:`r_a - \beta f'(u_a) = \lambda` with :math:`u = \pi/p`, so :math:`u` depends
+    At the optimum :math:`r_a - \beta f'(u_a) = \lambda`, :math:`u = \pi/p`, so :math:`u` depends
     on the answer only through its reward. ``reverse``: :math:`f = u\log u`; ``forward``:
     :math:`-\log u`; ``jensen-shannon``: :math:`u\log u - (u+1)\log\frac{u+1}{2}`; ``hellinger``:
     :math:`2(1 - \sqrt u)`.
