@@ -35,7 +35,7 @@ class RadiusController:
     Raises:
         ValueError: If ``limit`` is not a positive finite number.
 
-    Source: Ghosts of Softmax, section 5, which caps the length of the raw gradient in its
+    Source: Ghosts of Softmax, which caps the length of the raw gradient in its
     released code; capping the update is the difference. Chapter "ghosts-experiments".
     """
 

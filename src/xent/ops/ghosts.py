@@ -108,7 +108,7 @@ def logit_slopes(model: nn.Module, batch, direction: Mapping[str, Tensor]) -> tu
     Raises:
         KeyError: If ``direction`` names a parameter that the model does not have.
 
-    Source: Ghosts of Softmax, section 3; chapter "ghosts-experiments".
+    Source: Ghosts of Softmax; chapter "ghosts-experiments".
     """
     parameters = dict(model.named_parameters())
     if unknown := direction.keys() - parameters.keys():
@@ -139,7 +139,7 @@ def logit_spread(model: nn.Module, batch, direction: Mapping[str, Tensor]) -> Te
     Raises:
         KeyError: If ``direction`` names a parameter that the model does not have.
 
-    Source: Ghosts of Softmax, section 3; chapter "ghosts-experiments".
+    Source: Ghosts of Softmax; chapter "ghosts-experiments".
     """
     return slope_spread(logit_slopes(model, batch, direction)[1])
 
@@ -158,6 +158,6 @@ def radius(model: nn.Module, batch, direction: Mapping[str, Tensor]) -> Tensor:
     Raises:
         KeyError: If ``direction`` names a parameter that the model does not have.
 
-    Source: Ghosts of Softmax, section 3; chapter "ghosts-experiments".
+    Source: Ghosts of Softmax; chapter "ghosts-experiments".
     """
     return torch.pi / logit_spread(model, batch, direction).max()

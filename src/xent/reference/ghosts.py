@@ -90,7 +90,7 @@ def slope_spread(slopes) -> np.ndarray:
     Raises:
         ValueError: If an entry is not finite or there is no class.
 
-    Source: Ghosts of Softmax, section 3; chapter "ghosts-of-softmax".
+    Source: Ghosts of Softmax; chapter "ghosts-of-softmax".
     """
     slopes = arguments.finite(slopes, "slopes")
     if slopes.ndim == 0 or slopes.shape[-1] == 0:
@@ -681,7 +681,7 @@ def taylor_coefficients(logits, slopes, order: int) -> np.ndarray:
     Raises:
         ValueError: If the line is malformed or ``order`` is below one.
 
-    Source: Ghosts of Softmax, section 4; chapter "ghosts-of-softmax".
+    Source: Ghosts of Softmax; chapter "ghosts-of-softmax".
     """
     order = arguments.integer(order, "order", low=1)
     total = logsumexp(arguments.finite(logits, "logits", ndim=1))
