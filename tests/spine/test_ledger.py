@@ -41,6 +41,7 @@ because = "two standard errors"
 baseline = 0.0
 unit = "nats"
 headline = true
+finding = "The exponent is | 0.5"
 
 [grows]
 paper = "some-paper"
@@ -163,6 +164,7 @@ BAD_ENTRIES = {
     "corrected_by": 'says = "x"\npaper = "p"\nsource = "paper"\nkind = "trend"\n'
     'corrected_by = "ours.none"',
     "proof": 'says = "x"\npaper = "p"\nsource = "paper"\nkind = "bound"\nproof = "luck"',
+    "finding": 'says = "x"\npaper = "p"\nsource = "paper"\nkind = "trend"\nheadline = true',
     "headline": 'says = "x"\npaper = "p"\nsource = "paper"\nkind = "trend"\nheadline = 1',
 }
 
@@ -205,4 +207,5 @@ def test_collect_and_headline_of_a_book_without_notebook(tmp_path):
     assert entries["too-big"].verdict == "not tested"
     assert entries["exponent"].verdict == "unchecked"
     assert entries["ours.number"].link == "chapters/demo-part/demo.html#claim-ours-number"
+    assert r"The exponent is \| 0.5" in headline_table(list(entries.values()))
     assert "| 0.5 nats | – | unchecked |" in headline_table(list(entries.values()))

@@ -70,10 +70,10 @@ def permalink(entry) -> str:
     return f"{entry.slug}-{entry.claim.id.replace('.', '-')}"
 
 
-def says(entry, from_page: str = "..") -> str:
-    """The claim, linked to the cell that checks it, or to its chapter if none does."""
+def says(entry, from_page: str = "..", text: str | None = None) -> str:
+    """The claim, or another text for it, linked to the cell that checks it (else its chapter)."""
     link = entry.link if entry.found else entry.link.partition("#")[0]
-    return f'<a href="{from_page}/{link}">{mathematics(entry.claim.says)}</a>'
+    return f'<a href="{from_page}/{link}">{mathematics(text or entry.claim.says)}</a>'
 
 
 def badge(entry) -> str:

@@ -110,7 +110,7 @@ class HeadlineFindings(SphinxDirective):
             return [nodes.paragraph("", "The findings appear with the chapters.")]
         rows = [
             (
-                claims.says(entry),
+                claims.says(entry, text=entry.claim.finding),
                 "our result" if entry.claim.ours else claims.reported(entry.claim),
                 claims.measured(entry),
                 claims.badge(entry),

@@ -17,7 +17,7 @@ def headline_table(entries: list[ledger.Entry]) -> str:
         claim = entry.claim
         if claim.headline:
             link = entry.link.replace(".html", ".ipynb").partition("#")[0]
-            finding = claim.says.replace("|", r"\|")
+            finding = claim.finding.replace("|", r"\|")
             result = display.result_text(claim, entry.found)
             verdict = display.shown_verdict(claim, entry.verdict)
             lines.append(f"| [{finding}]({link}) | {_reported(claim)} | {result} | {verdict} |")

@@ -23,7 +23,8 @@ class Claim:
 
     ``tolerance`` is absolute: on the worst difference of an identity, the worst violation of a
     bound, the distance of a value from ``reported``. ``repeat`` is how far a re-run on another
-    machine may move the measured number.
+    machine may move the measured number. ``finding`` says for the front page, in a sentence and
+    with its number, what came out of a claim with ``headline = true``.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Claim:
     corrected_by: str | None = None
     untested: str | None = None
     headline: bool = False
+    finding: str | None = None
 
     def repeat_tolerance(self, interval=None) -> float:
         """How far a live measurement may lie from the stored one."""
@@ -56,7 +58,7 @@ class Claim:
 
 NUMBERS = ("reported", "tolerance", "baseline", "repeat")
 TEXTS = ("says", "paper", "where", "source", "kind", "unit", "because")
-TEXTS += ("scope", "proof", "corrected_by", "untested")
+TEXTS += ("scope", "proof", "corrected_by", "untested", "finding")
 FIELDS = {field.name for field in fields(Claim)} - {"id", "ours"}
 
 
@@ -123,6 +125,8 @@ def _check_rules(claim: Claim, fail) -> None:
             fail("paper", "missing; the slug of the paper")
         if claim.source not in SOURCES:
             fail("source", f"must be one of {SOURCES}, got {claim.source!r}")
+    if claim.headline != (claim.finding is not None):
+        fail("finding", "a headline needs its finding, and only a headline has one")
     if claim.kind is not None and claim.kind not in KINDS:
         fail("kind", f"must be one of {KINDS}, got {claim.kind!r}")
     if claim.untested is not None:

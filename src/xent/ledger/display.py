@@ -46,9 +46,9 @@ def result_text(claim: Claim, found: Measurement | None) -> str:
     if found.by is not None:
         return f"closed by {found.by}"
     if claim.kind == "bound":
-        return "no violation" if found.measured <= 0 else f"violation {found.measured:.0e}"
+        return "no violation" if found.measured <= 0 else f"exceeded by {found.measured:.2g}"
     if claim.kind == "identity":
-        return f"agrees to {max(abs(found.measured), 1e-16):.0e}"
+        return f"differs by {abs(found.measured):.2g}"
     return measured_text(found).removeprefix("measured ≈ ")
 
 
