@@ -122,18 +122,32 @@
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   }
 
-  /* Search results quote pages without the source of their formulas. */
-  function quoteWithoutFormulas() {
-    const plain = Search.htmlToText;
-    const formulas = /<(span|div) class="math[^>]*>[\s\S]*?<\/\1>|\\\([\s\S]*?\\\)/g;
-    Search.htmlToText = (text, anchor) => plain(text.replace(formulas, " … "), anchor);
+  /* Search results quote the text of a page: no buttons, no source of formulas. */
+  function quote(text, anchor) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const article = page.querySelector("article") || page.body;
+    article.querySelectorAll("a.headerlink, script, style, .chapter-box, .cell_input").forEach((node) => node.remove());
+    article.querySelectorAll(".math").forEach((node) => { node.textContent = "…"; });
+    const place = (anchor && article.querySelector(anchor)) || article;
+    return place.textContent.replace(/\\\([\s\S]*?\\\)/g, "…");
   }
 
-  if (typeof Search !== "undefined") quoteWithoutFormulas();
+  function startSearchResults(results) {
+    results.classList.add("tex2jax_process");
+    let timer = 0;
+    new MutationObserver(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => window.MathJax?.typesetPromise?.([results]), 150);
+    }).observe(results, { childList: true, subtree: true });
+  }
+
+  if (typeof Search !== "undefined") Search.htmlToText = quote;
 
   document.addEventListener("DOMContentLoaded", () => {
     const filters = document.getElementById("ledger-filters");
     if (filters) startLedger(filters);
+    const results = document.getElementById("search-results");
+    if (results) startSearchResults(results);
     if (window.matchMedia("(hover: hover)").matches) startPreviews();
     reachWideRegions();
     new ResizeObserver(reachWideRegions).observe(document.body);

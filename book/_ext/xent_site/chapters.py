@@ -12,10 +12,12 @@ from pathlib import Path
 import imagesize
 import nbformat
 from docutils import nodes
+from sphinx.addnodes import index
 from sphinx.util.docutils import SphinxDirective
 
 from xent_site import claims
 from xent_site.html import mathematics, raw
+from xent_site.notation import names_in_code
 
 PARTS = {
     "foundations": "Entropy, Softmax and Maximum Likelihood",
@@ -142,6 +144,22 @@ class Doors(SphinxDirective):
         )
 
 
+def index_names(app, doctree) -> None:
+    """Let the search find chapters by their short names, and the glossary's terms first."""
+    places: dict[str, str] = {}
+    section = next(doctree.findall(nodes.section), None)
+    if app.env.docname.startswith("chapters/") and section is not None:
+        slug = app.env.docname.rpartition("/")[2]
+        places = {slug: section["ids"][0], slug.replace("-", " "): section["ids"][0]}
+    if app.env.docname == "book/glossary":
+        places = {term.astext(): term["ids"][0] for term in doctree.findall(nodes.term)}
+    if app.env.docname == "book/notation":
+        places = dict.fromkeys(names_in_code(app.srcdir), section["ids"][0])
+    entries = [("single", name, place, "main", None) for name, place in places.items()]
+    doctree.insert(0, index(entries=entries))
+
+
 def setup(app) -> None:
+    app.connect("doctree-read", index_names)
     app.add_directive("part-contents", PartContents)
     app.add_directive("doors", Doors)

@@ -17,6 +17,16 @@ def read_notation(root) -> list[dict]:
     return yaml.safe_load((Path(root) / "book" / "notation.yml").read_text(encoding="utf-8"))
 
 
+def names_in_code(root) -> list[str]:
+    """The names that the symbols have in code, and the words that a reader may search for."""
+    listed = [
+        f"{symbol.get('code', '')}, {symbol.get('search', '')}"
+        for group in read_notation(root)
+        for symbol in group["symbols"]
+    ]
+    return [name.strip() for line in listed for name in line.split(",") if name.strip()]
+
+
 class Notation(SphinxDirective):
     """``{notation}``: one table per group, in the order of the file."""
 

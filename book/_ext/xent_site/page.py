@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import imagesize
+from docutils import nodes
 
 EXPLORABLE = re.compile(r'data-explorable="([a-z0-9-]+)"')
 IMAGE = re.compile(r"<img\b([^>]*?)\s*/?>")
@@ -37,8 +38,9 @@ def prepare(app, pagename, templatename, context, doctree) -> None:
 
 
 def needs_mathematics(app, pagename, templatename, context, doctree) -> None:
-    """Load MathJax also where formulas stand in generated HTML only."""
-    if "tex2jax_process" in (context.get("body") or ""):
+    """Load MathJax also where formulas stand in generated HTML, or in titles of other pages."""
+    in_titles = any(next(title.findall(nodes.math), None) for title in app.env.titles.values())
+    if in_titles or "tex2jax_process" in (context.get("body") or ""):
         app.env.get_domain("math").data["has_equations"][pagename] = True
 
 
