@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import annealing_curves, chinchilla_refit, scaling_sweep
+from experiments import annealing_curves, chinchilla_refit, knowledge_capacity, scaling_sweep
 from xent import records
 from xent.reference import scaling
 
@@ -92,3 +92,25 @@ def test_the_sweep_starts_above_the_entropy_and_learns():
 def test_the_recorded_sweep_trained_the_network_that_is_in_the_library():
     record = records.load("scaling_sweep")
     assert record.values["model_code"] == scaling_sweep.model_code()
+
+
+def test_a_small_network_stores_facts_and_rounding_costs_some():
+    weights, data = knowledge_capacity.train(8, 40, 60, seeds=2)
+    assert sum(w[0].numel() for w in weights) == knowledge_capacity.parameters(8)
+    fresh = knowledge_capacity.stored(knowledge_capacity.fresh(8, 2), *data)
+    learned = knowledge_capacity.stored(weights, *data)
+    assert (learned > fresh + 10).all() and (learned <= 40 * 6).all()
+    coarse = knowledge_capacity.best_rounding(weights, data, 2)
+    fine = knowledge_capacity.best_rounding(weights, data, 14)
+    assert (coarse < learned).all()
+    assert fine == pytest.approx(learned, abs=1)
+    blurred = knowledge_capacity.under_noise(weights, data, 0.5, draws=3)
+    assert (blurred < learned).all()
+
+
+def test_rounded_weights_lie_on_their_grid():
+    weights = knowledge_capacity.fresh(8, 2)[0]
+    (rounded,) = knowledge_capacity.rounded([weights], 3, 1.0, (1,))
+    in_steps = rounded.numpy() / (np.abs(rounded.numpy()).max(axis=1, keepdims=True) / 3)
+    assert np.allclose(in_steps, in_steps.round(), atol=1e-5)
+    assert np.abs(in_steps).max() == pytest.approx(3)
