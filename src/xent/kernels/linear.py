@@ -123,7 +123,9 @@ def _tables(sweep: Backward):
     """Return the per-token numbers and classes that the backward kernel reads."""
     out, g, marks = sweep.out._asdict(), sweep.upstream._asdict(), sweep.marks
     values = out | {f"g_{name}": value for name, value in g.items()}
-    values["teacher_lse"] = marks.teacher_lse
+    values |= {"top_of_all": marks.top, "log_mass": marks.mass.log()}
+    values |= {"teacher_lse": marks.teacher_lse, "top_of_rest": marks.rest_top}
+    values["g_rest"] = None if g["rest"] is None else g["rest"] / marks.rest_mass
     tokens, device = len(sweep.inputs.hidden), sweep.inputs.hidden.device
     nothing = torch.zeros(tokens, dtype=torch.float32, device=device)
     rows = [_flat(values[name], nothing) for name in linear_backward.NUMBERS]

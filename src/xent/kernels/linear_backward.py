@@ -11,11 +11,12 @@ import triton.language as tl
 
 from xent.kernels.linear_tile import MASKED, expm1_near, logits_of, product_tile
 
-# rows of the tables of per-token numbers and classes
+# rows of the tables of per-token numbers and classes; g_rest is divided by the rest's mass, and
+# after these rows follow log sum p^alpha and its gradient for each order
 NUMBERS = (
-    "lse g_lse entropy g_entropy slope_mean g_slope_mean slope_variance g_slope_variance "
-    "teacher_lse g_kl reverse_kl g_reverse_kl rest g_rest g_total g_chosen g_top g_second "
-    "g_rest_top g_slope_max g_slope_min"
+    "top_of_all g_lse entropy g_entropy slope_mean g_slope_mean slope_variance g_slope_variance "
+    "teacher_lse g_kl reverse_kl g_reverse_kl top_of_rest g_rest g_total g_chosen g_top g_second "
+    "g_rest_top g_slope_max g_slope_min log_mass"
 ).split()
 CLASSES = "label top second rest_top slope_max slope_min".split()
 
@@ -86,13 +87,14 @@ def backward_kernel(
     z = logits_of(z, bias, columns, columns_in, cap, temperature, BIAS, CAP)
     if CAP:
         bounded = z * temperature / cap
-    z = tl.where(columns_in[None, :], z, MASKED)
-    dz = tl.zeros((BLOCK_N, BLOCK_V), dtype=tl.float32)
     out = rows_in[:, None] & columns_in[None, :]
+    z = tl.where(out, z, MASKED)
+    dz = tl.zeros((BLOCK_N, BLOCK_V), dtype=tl.float32)
     place = rows[:, None] * slice_classes + columns[None, :]
 
     if SMOOTH:
         log_p = z - _row(numbers, 0, tokens, rows, rows_in)
+        log_p -= _row(numbers, 21, tokens, rows, rows_in)
         p = tl.exp(log_p)
         inner = _row(numbers, 1, tokens, rows, rows_in)
         if ENTROPY:
@@ -121,9 +123,7 @@ def backward_kernel(
                 UPCAST, BLOCK_N, BLOCK_V, BLOCK_D,
             )  # fmt: skip
             u = logits_of(u, teacher_bias, columns, columns_in, cap, temperature, TEACHER_BIAS, CAP)
-            log_q = tl.where(columns_in[None, :], u, MASKED) - _row(
-                numbers, 8, tokens, rows, rows_in
-            )
+            log_q = tl.where(out, u, MASKED) - _row(numbers, 8, tokens, rows, rows_in)
             q = tl.exp(log_q)
             ratio = log_p - log_q
             reverse = _row(numbers, 10, tokens, rows, rows_in)
@@ -133,17 +133,17 @@ def backward_kernel(
             dz += _row(numbers, 9, tokens, rows, rows_in) * difference
         dz += p * inner
         if ORDERS > 0:
-            q = tl.exp(order_0 * log_p - _row(numbers, 21, tokens, rows, rows_in))
-            dz += order_0 * _row(numbers, 22, tokens, rows, rows_in) * (q - p)
+            q = tl.exp(order_0 * log_p - _row(numbers, 22, tokens, rows, rows_in))
+            dz += order_0 * _row(numbers, 23, tokens, rows, rows_in) * (q - p)
         if ORDERS > 1:
-            q = tl.exp(order_1 * log_p - _row(numbers, 23, tokens, rows, rows_in))
-            dz += order_1 * _row(numbers, 24, tokens, rows, rows_in) * (q - p)
+            q = tl.exp(order_1 * log_p - _row(numbers, 24, tokens, rows, rows_in))
+            dz += order_1 * _row(numbers, 25, tokens, rows, rows_in) * (q - p)
         if ORDERS > 2:
-            q = tl.exp(order_2 * log_p - _row(numbers, 25, tokens, rows, rows_in))
-            dz += order_2 * _row(numbers, 26, tokens, rows, rows_in) * (q - p)
+            q = tl.exp(order_2 * log_p - _row(numbers, 26, tokens, rows, rows_in))
+            dz += order_2 * _row(numbers, 27, tokens, rows, rows_in) * (q - p)
         if ORDERS > 3:
-            q = tl.exp(order_3 * log_p - _row(numbers, 27, tokens, rows, rows_in))
-            dz += order_3 * _row(numbers, 28, tokens, rows, rows_in) * (q - p)
+            q = tl.exp(order_3 * log_p - _row(numbers, 28, tokens, rows, rows_in))
+            dz += order_3 * _row(numbers, 29, tokens, rows, rows_in) * (q - p)
     if REST:
         at_label = _hit(names, 0, tokens, rows, rows_in, classes)
         others = tl.exp(tl.where(at_label, MASKED, z - _row(numbers, 12, tokens, rows, rows_in)))

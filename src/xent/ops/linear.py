@@ -396,7 +396,7 @@ def _plan(temperature, softcap, **asked) -> Plan:
 
 
 def _nll(swept, counted):
-    return -logsigmoid(swept.chosen[:, 0] - swept.rest).where(counted, 0.0)
+    return -logsigmoid(-swept.gap).where(counted, 0.0)
 
 
 def _sums(tensor):

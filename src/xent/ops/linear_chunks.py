@@ -126,16 +126,19 @@ def _gradient_of_chunk(objective: Objective, z, rows, wanted, dtype):
     top, mass, target, e = (_rows_in_triton if kernel else _leave_out)(z, labels, dtype)
     rest = top + mass.log()
     lse = torch.where(counted, torch.logaddexp(rest, target), rest)
-    loss, slope, pull = _values(objective, rows, counted, rest - target, lse, uniform)
+    gap = (top - target) + mass.log()
+    loss, slope, pull = _values(objective, rows, counted, gap, lse, uniform)
     if not wanted:
         return loss, None, None
 
-    scale = (slope + pull) * torch.exp(top - lse)
+    # e^(top - lse), with no logit but in a difference
+    share = torch.where(counted, torch.sigmoid(gap), 1.0) / mass
+    scale = (slope + pull) * share
     if objective.only_scaled:
         if not kernel:
             e.scatter_(1, where, torch.where(counted, -mass, 0.0)[:, None])
         return loss, torch.where(counted, scale / plan.temperature, 0.0), e.to(dtype)
-    at_label = pull * torch.exp(target - lse) - slope * torch.sigmoid(rest - target)
+    at_label = pull * torch.sigmoid(-gap) - slope * torch.sigmoid(gap)
     e.mul_(scale[:, None]).scatter_(1, where, at_label[:, None])
     if omega is not None:
         e.addr_(objective.smooth[rows], omega, alpha=-1)

@@ -63,6 +63,7 @@ class Swept(NamedTuple):
     """What a sweep returns, (N,) unless said; None where the plan does not ask."""
 
     lse: torch.Tensor
+    gap: torch.Tensor | None = None  # rest - chosen, for one id per token
     rest: torch.Tensor | None = None  # log-sum-exp without the ids
     chosen: torch.Tensor | None = None  # logits of the ids (N, K)
     rest_top: torch.Tensor | None = None
@@ -82,8 +83,15 @@ class Swept(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What backward needs besides the outputs: classes where a maximum was taken, and lse(u)."""
+    """What backward needs besides the outputs: normalizers, and classes where a maximum was taken.
 
+    A normalizer is kept as maximum and sum, since its logarithm rounds with the logits' offset.
+    """
+
+    top: torch.Tensor | None = None
+    mass: torch.Tensor | None = None
+    rest_top: torch.Tensor | None = None
+    rest_mass: torch.Tensor | None = None
     second_id: torch.Tensor | None = None
     rest_top_id: torch.Tensor | None = None
     slope_max_id: torch.Tensor | None = None

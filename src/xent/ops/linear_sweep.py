@@ -47,7 +47,7 @@ class _Sweep(torch.autograd.Function):
             hidden=hidden, weight=weight, bias=bias, direction=direction
         )
         out, marks = Swept(*saved[: len(Swept._fields)]), Marks(*saved[len(Swept._fields) :])
-        done = Backward(ctx.context, inputs, out, marks, Swept(*upstream))
+        done = Backward(ctx.context, inputs, out, marks, _without_gap(Swept(*upstream)))
         return None, None, *_backward(done, ctx.needs_input_grad[2:])
 
 
@@ -62,6 +62,8 @@ def _forward(context: Context, inputs: Inputs) -> tuple[Swept, Marks]:
     if ids is not None:
         out["chosen"] = picked[0]
         out["rest"] = rest.lse()
+        if ids.shape[1] == 1:
+            out["gap"] = (rest.top - picked[0][:, 0]) + rest.mass.log()
     if plan.entropy:
         out["entropy"] = full.mass.log() - full.heat / full.mass
     if plan.orders:
@@ -80,7 +82,17 @@ def _forward(context: Context, inputs: Inputs) -> tuple[Swept, Marks]:
         out["kl"], out["reverse_kl"], teacher_lse = divergences(full, context.center)
         heat = full.teacher_heat / full.teacher_mass
         out["teacher_entropy"] = full.teacher_mass.log() - heat
-    marks = Marks(full.second_id, rest.top_id, full.slope_max_id, full.slope_min_id, teacher_lse)
+    marks = Marks(
+        top=full.top.clone(),
+        mass=full.mass,
+        rest_top=rest.top,
+        rest_mass=rest.mass,
+        second_id=full.second_id,
+        rest_top_id=rest.top_id,
+        slope_max_id=full.slope_max_id,
+        slope_min_id=full.slope_min_id,
+        teacher_lse=teacher_lse,
+    )
     return Swept(**out), marks
 
 
@@ -116,6 +128,18 @@ def _backward(done: Backward, needs):
         d_weight,
         d_bias,
         _finished(d_direction, inputs.direction, group),
+    )
+
+
+def _without_gap(g: Swept) -> Swept:
+    """Let rest and chosen, whose difference the gap is, take its gradient."""
+    if g.gap is None:
+        return g
+    column = g.gap[:, None]
+    return g._replace(
+        gap=None,
+        rest=g.gap if g.rest is None else g.rest + g.gap,
+        chosen=-column if g.chosen is None else g.chosen - column,
     )
 
 

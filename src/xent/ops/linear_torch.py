@@ -84,7 +84,8 @@ def slice_gradient(sweep: Backward, z, a, u, start: int, stop: int):
     first, last = sweep.context.offset + start, sweep.context.offset + stop
     dz, da = _smooth_gradient(sweep, z, a, u), _slope_gradient(sweep, z, a)
     if g.rest is not None:
-        others = z.sub_(out.rest[:, None]).exp_().mul_(g.rest[:, None])
+        scale = g.rest / marks.rest_mass
+        others = z.sub_(marks.rest_top[:, None]).exp_().mul_(scale[:, None])
         put(others, spots_of(inputs.ids, first, last), 0.0)
         dz = others if dz is None else dz.add_(others)
     if dz is None:
@@ -108,7 +109,7 @@ def _smooth_gradient(sweep, z, a, u):
     parts = (g.lse, g.entropy, g.log_powers, g.slope_mean, g.slope_variance, g.kl, g.reverse_kl)
     if all(part is None for part in parts):
         return None
-    log_p = z - out.lse[:, None]
+    log_p = (z - sweep.marks.top[:, None]).sub_(sweep.marks.mass.log()[:, None])
     p = log_p.exp()
     inner = torch.zeros_like(z)
     if g.lse is not None:
@@ -150,7 +151,7 @@ def _slope_gradient(sweep, z, a):
         inner += g.slope_mean[:, None]
     if g.slope_variance is not None:
         inner += 2 * g.slope_variance[:, None] * (a - out.slope_mean[:, None])
-    return inner.mul_(torch.exp(z - out.lse[:, None]))
+    return inner.mul_(torch.exp(z - sweep.marks.top[:, None])).div_(sweep.marks.mass[:, None])
 
 
 def _put_all(block, upstream_and_class, first, last):
