@@ -8,8 +8,8 @@ relative accuracy as :math:`p_y \to 1`, is never negative, and its gradient at t
 :math:`-(1 - p_y)` without a cancellation. Forward and backward see the same logits.
 
 *Determinism.* No atomics, no locks; states of slices, splits and ranks merge in a fixed order. Two
-runs give the same bits. The Triton backend gives a token the same bits in any batch; the torch
-backend does so as far as the BLAS library's products do.
+runs give the same bits. The Triton backend gives a token the same statistics, bit for bit, in any
+batch; the torch backend and the products of backward do so as far as the BLAS library does.
 
 *Memory.* Beyond inputs and gradients, a few numbers per token, and one slice of logits (1024
 columns on a CPU, 8192 on a GPU) or, for scalar reductions, one chunk of tokens (24 MiB of
