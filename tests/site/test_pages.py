@@ -34,10 +34,13 @@ def context(browser):
 
 
 def leave_out_formulas_and_code(page) -> None:
-    """Empty them: formulas carry MathML, the colors of code have a test, and axe takes minutes."""
+    """Formulas carry MathML, the colors of code have a test, rows of the ledger are all alike."""
     page.evaluate(
-        """() => document.querySelectorAll("mjx-container, div.highlight pre").forEach(
-        (node) => node.replaceChildren())"""
+        """() => {
+        document.querySelectorAll("mjx-container").forEach((n) => n.replaceChildren("formula"));
+        document.querySelectorAll("div.highlight pre").forEach((n) => n.replaceChildren());
+        document.querySelectorAll("#ledger tbody:nth-of-type(n+5)").forEach((n) => n.remove());
+        }"""
     )
 
 
@@ -126,7 +129,8 @@ def test_page(name, site, address, context, axe_script):
         page.set_viewport_size(WIDE)
         leave_out_formulas_and_code(page)
         page.evaluate(axe_script)
-        problems += [f"dark, {finding}" for finding in audit(page, only=["color-contrast"])]
+        if "api/modules" not in name:  # they share their colors with the other pages
+            problems += [f"dark, {finding}" for finding in audit(page, only=["color-contrast"])]
         page.evaluate("document.documentElement.dataset.theme = 'light'")
         problems += [f"light, {finding}" for finding in audit(page)]
     finally:

@@ -50,12 +50,13 @@ def chapter_title(root, part: str, slug: str) -> str:
 
 
 def opening(root, part: str, slug: str) -> str:
-    """The first two sentences below a chapter's title, without those that hold roles."""
+    """The first two sentences below a chapter's title, without citations."""
     paragraphs = [p.strip() for p in first_text(notebook_path(root, part, slug)).split("\n\n")]
     prose = [" ".join(p.split()) for p in paragraphs if p and p[0] not in "#:`(+<|>{%-*"]
-    sentences = re.split(r"(?<=[.?!])\s+(?=[A-Z$])", prose[0]) if prose else []
-    plain = " ".join([s for s in sentences if "{" not in s or "$" in s][:2])
-    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain).replace("**", "").replace("`", "")
+    text = re.sub(r"\s*\{cite[\w:]*\}`[^`]*`", "", prose[0] if prose else "")
+    text = re.sub(r"\{[\w:]+\}`([^`<]*?)\s*(?:<[^>]*>)?`", r"\1", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "").replace("`", "")
+    return " ".join(re.split(r"(?<=[.?!])\s+(?=[A-Z$])", text)[:2])
 
 
 class PartContents(SphinxDirective):
@@ -65,13 +66,10 @@ class PartContents(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         part = self.arguments[0]
-        documents = self.env.external_site_map.as_json()["documents"]
-        prefix = f"chapters/{part}/"
-        written = [
-            name.removeprefix(prefix).removesuffix(".ipynb")
-            for name in documents
-            if name.startswith(prefix) and name.removesuffix(".ipynb") in self.env.found_docs
-        ]
+        page = self.env.external_site_map[self.env.docname]
+        names = [str(item) for tree in page.subtrees for item in tree.items]
+        found = [name for name in names if name in self.env.found_docs]
+        written = [name.rpartition("/")[2] for name in found]
         cards = "".join(self._card(part, slug) for slug in written)
         return [
             raw(f'<ol class="chapters tex2jax_process">{cards}</ol>' + self._planned(part, written))
