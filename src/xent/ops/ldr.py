@@ -13,6 +13,7 @@ import torch
 
 from xent.ops.backend import upcast
 from xent.ops.softmax import reduce
+from xent.reference.ldr import unique_temperature_alpha
 
 TEMPERATURES = 65
 BISECTIONS = 40
@@ -118,18 +119,21 @@ def aldr_kl_loss(
 
 
 def _optimal_temperature(delta, lam0, alpha):
-    """The best of a grid, then bisection of the slope in its bracket."""
+    """Bisection of the slope: in the bracket of a grid's best, where there may be several roots."""
     if delta.shape[1] < 2:
         raise ValueError(f"logits must have at least 2 classes, got shape {tuple(delta.shape)}")
     if not 0 < lam0 < math.inf:
         raise ValueError(f"lam0 must be finite and > 0, got {lam0}")
     if not 1 < alpha < math.inf:
         raise ValueError(f"alpha must be finite and > 1, got {alpha}")
-    least, step = lam0 * (1 - 1 / alpha), lam0 / alpha / (TEMPERATURES - 1)
-    grid = [delta.new_full(delta.shape[:1], least + i * step) for i in range(1, TEMPERATURES)]
-    heights = torch.stack([_adaptive_gain(delta, lam, lam0, alpha) for lam in grid])
-    best = least + step * (1 + heights.argmax(0)).to(delta.dtype)
-    low, high = best - step, (best + step).clamp_max(lam0)
+    low = delta.new_full(delta.shape[:1], lam0 * (1 - 1 / alpha))
+    high = torch.full_like(low, lam0)
+    if alpha <= unique_temperature_alpha(delta.shape[1]):
+        step = (high - low) / (TEMPERATURES - 1)
+        grid = [low + i * step for i in range(1, TEMPERATURES)]
+        heights = torch.stack([_adaptive_gain(delta, lam, lam0, alpha) for lam in grid])
+        best = low + step * (1 + heights.argmax(0)).to(delta.dtype)
+        low, high = best - step, (best + step).clamp_max(lam0)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         share = _divergence(delta, middle) / (alpha * math.log(delta.shape[1]))

@@ -46,6 +46,8 @@ def adaptive_cases(large: bool):
             z, y = size * rng.normal(size=(n, k)), rng.integers(0, k, size=n)
             options = {"alpha": 4.0, "margin": 0.2}
             yield Case(f"{n}x{k}, lam0 {lam0}", (z, y, lam0), options)
+    leads = np.append(3.0 * np.eye(6, 20), 9.0 * np.eye(6, 20), axis=0)  # either side of the jump
+    yield Case("several maxima", (leads, np.zeros(12, dtype=int), 1.0), {"alpha": 1.3})
     yield Case("all equal", (np.zeros((2, 5)), np.array([0, 4]), 1.0))
     yield Case("strided", (z, y, 1.0), {"alpha": 4.0}, layout="strided")
 

@@ -316,7 +316,8 @@ def top_k_regret(p, scores, k: int) -> np.ndarray:
     p, scores = np.broadcast_arrays(p, scores)
     chosen = np.lexsort((p, -scores), axis=-1)[..., :k]
     best = -np.sort(-p, axis=-1)[..., :k]
-    return best.sum(axis=-1) - np.take_along_axis(p, chosen, axis=-1).sum(axis=-1)
+    lost = best.sum(axis=-1) - np.take_along_axis(p, chosen, axis=-1).sum(axis=-1)
+    return np.clip(lost, 0.0, 1.0)
 
 
 def _ranking(p, scores, k):
