@@ -282,11 +282,11 @@ def test_bad_requests_for_statistics_are_named():
             ops.head_stats(hidden, weight, **arguments)
 
 
-@pytest.mark.parametrize(("reduction", "most"), [("mean", 0.45), ("none", 0.45)])
+@pytest.mark.parametrize(("reduction", "most"), [("mean", 0.2), ("none", 0.2)])
 def test_peak_memory_stays_below_the_logits(reduction, most):
     """Ceilings relative to the N x V logits in float32, gradients of hidden and weight included."""
     program = f"""
-import resource, torch
+import torch
 from xent.ops.linear import linear_cross_entropy
 torch.set_num_threads(1)
 n, d, v = 8192, 32, 16000
@@ -294,11 +294,10 @@ hidden, weight = torch.randn(n, d, requires_grad=True), torch.randn(v, d, requir
 labels = torch.randint(v, (n,))
 linear_cross_entropy(hidden[:64], weight[:64], labels[:64] % 64).backward()
 hidden.grad = weight.grad = None
-resident = lambda: int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) * 1024
-before = resident()
+status = lambda field: int(open("/proc/self/status").read().split(field)[1].split()[0]) * 1024
+before = status("VmRSS:")
 linear_cross_entropy(hidden, weight, labels, reduction="{reduction}").sum().backward()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print((peak - before) / (4 * n * v))
+print((status("VmHWM:") - before) / (4 * n * v))
 """
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc")
