@@ -37,7 +37,8 @@ def leave_out_formulas_and_code(page) -> None:
     """Formulas carry MathML, the colors of code have a test, rows of the ledger are all alike."""
     page.evaluate(
         """() => {
-        document.querySelectorAll("mjx-container").forEach((n) => n.replaceChildren("formula"));
+        document.querySelectorAll("mjx-container").forEach((n) => n.replaceChildren());
+        document.querySelectorAll("a mjx-container").forEach((n) => n.append("formula"));
         document.querySelectorAll("div.highlight pre").forEach((n) => n.replaceChildren());
         document.querySelectorAll("#ledger tbody:nth-of-type(n+5)").forEach((n) => n.remove());
         }"""

@@ -157,7 +157,22 @@ def index_names(app, doctree) -> None:
     doctree.insert(0, index(entries=entries))
 
 
+def set_titles_in_links(app, doctree, docname) -> None:
+    """A link that shows a page's title shows its formulas too, not their source."""
+    titles = {
+        title.astext(): title
+        for title in app.env.titles.values()
+        if next(title.findall(nodes.math), None)
+    }
+    for link in doctree.findall(nodes.reference):
+        title = titles.get(link.astext())
+        if title is not None:
+            link.clear()
+            link += [child.deepcopy() for child in title.children]
+
+
 def setup(app) -> None:
+    app.connect("doctree-resolved", set_titles_in_links)
     app.connect("doctree-read", index_names)
     app.add_directive("part-contents", PartContents)
     app.add_directive("doors", Doors)

@@ -36,7 +36,15 @@ def mathematics(text: str) -> str:
 def table(columns, rows, *, label: str, classes: str = "") -> str:
     """A table that scrolls inside its own region; cells are HTML."""
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{escape(name)}">{cell}</td>'
+            for name, cell in zip(columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
     return (
         f'<div class="scroll tex2jax_process {classes}" role="region" tabindex="0" '
         f'aria-label="{escape(label)}">'
