@@ -30,7 +30,7 @@ book: $(STAMP) ## build the HTML book from the stored outputs, warnings as error
 test: book lint ## verify everything: unit tests, every notebook, the built site
 	$(BIN)/python -m pytest tests --ignore=tests/site -n 2 --dist loadscope -q
 	$(BIN)/python -m pytest --nbval chapters -n 2 --dist loadscope -q
-	$(BIN)/python -m pytest tests/site -q -rs
+	$(BIN)/python -m pytest tests/site -n 2 -q -rs
 
 execute: $(STAMP) ## re-execute and store the notebooks, all or NB=path
 	$(BIN)/python -m xent.chapter $(NB)
