@@ -11,8 +11,11 @@ import numpy as np
 def array(value, name: str, *, ndim: int | None = None) -> np.ndarray:
     """Return ``value`` as a float64 array without NaN; ``ndim`` fixes the number of axes."""
     try:
-        result = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(value)
+        if given.dtype.kind in "cSU":
+            raise TypeError(f"got dtype {given.dtype}")
+        result = given.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be an array of real numbers: {error}") from None
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {result.shape}")
@@ -34,8 +37,7 @@ def logits(value, name: str = "logits", *, axis: int = -1) -> np.ndarray:
     result = array(value, name)
     if result.ndim == 0:
         raise ValueError(f"{name} must have at least one axis (the classes), got a scalar")
-    if not -result.ndim <= axis < result.ndim:
-        raise ValueError(f"axis must lie in [-{result.ndim}, {result.ndim}), got {axis}")
+    _check_axis(axis, result.ndim)
     if result.shape[axis] == 0:
         raise ValueError(f"{name} has no classes along axis {axis}; at least one is needed")
     if np.isposinf(result).any():
@@ -47,7 +49,12 @@ def logits(value, name: str = "logits", *, axis: int = -1) -> np.ndarray:
 
 def labels(value, shape: tuple[int, ...], num_classes: int, *, ignore_index: int | None = None):
     """Return integer labels of the given shape in [0, num_classes) or equal to ``ignore_index``."""
-    result = np.asarray(value)
+    if ignore_index is not None:
+        integer(ignore_index, "ignore_index")
+    try:
+        result = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"labels must be an array of integers: {error}") from None
     if result.size == 0:
         result = result.astype(np.int64)
     if result.dtype.kind not in "iu":
@@ -69,6 +76,7 @@ def distribution(value, name: str, *, axis: int = -1, atol: float = 1e-9) -> np.
     result = finite(value, name)
     if result.ndim == 0:
         raise ValueError(f"{name} must have at least one axis, got a scalar")
+    _check_axis(axis, result.ndim)
     if result.shape[axis] == 0:
         raise ValueError(f"{name} has no outcomes along axis {axis}; at least one is needed")
     if (result < 0).any():
@@ -90,8 +98,10 @@ def scalar(
 ) -> float:
     """Return a float inside the interval from ``low`` to ``high`` (closed unless said open)."""
     try:
+        if isinstance(value, str) or np.ndim(value):
+            raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}") from None
     below = result <= low if open_low else result < low
     above = result >= high if open_high else result > high
@@ -120,6 +130,11 @@ def integer(value, name: str, *, low: int | None = None) -> int:
 
 def choice(value, name: str, allowed: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of the allowed words."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
+
+
+def _check_axis(axis, ndim: int) -> None:
+    if not -ndim <= integer(axis, "axis") < ndim:
+        raise ValueError(f"axis must lie in [-{ndim}, {ndim}), got {axis}")
