@@ -60,3 +60,22 @@ def test_gradcheck():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("pair", [ops.cross_entropy, ops.kl_divergence, ops.js_divergence])
+def test_laws_that_do_not_match_are_refused(pair):
+    square, row = torch.full((5, 5), 0.2), torch.full((5,), 0.2)
+    with pytest.raises(ValueError, match=r"got p \(3, 5\), q \(5, 5\)"):
+        pair(square[:3], square)
+    with pytest.raises(ValueError, match="axis must be negative where p and q differ"):
+        pair(square, row, 0)
+    with pytest.raises(TypeError, match="axis must be an integer"):
+        pair(square, square, None)
+
+
+@pytest.mark.parametrize("scores", [None, [[1.0]], torch.ones(2, 3, dtype=torch.complex64)])
+def test_scores_are_floating_tensors(scores):
+    with pytest.raises(TypeError, match="logits must be a floating tensor"):
+        ops.entropy_from_logits(scores)
+    with pytest.raises(TypeError, match="q_logits must be a floating tensor"):
+        ops.kl_from_logits(torch.ones(2, 3), scores)

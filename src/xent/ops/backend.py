@@ -21,7 +21,7 @@ def choose(backend: str, tensor: torch.Tensor, *, dtypes=TRITON_DTYPES) -> str:
         ValueError: for an unknown backend, or Triton for a dtype or device without kernels.
         RuntimeError: if Triton is asked for and not installed.
     """
-    if backend not in BACKENDS:
+    if not isinstance(backend, str) or backend not in BACKENDS:
         raise ValueError(f"backend must be one of {BACKENDS}, got {backend!r}")
     installed = importlib.util.find_spec("triton") is not None
     if backend == "auto":

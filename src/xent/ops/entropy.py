@@ -12,6 +12,7 @@ import torch
 
 from xent.ops.backend import upcast
 from xent.ops.softmax import log_softmax, reduce
+from xent.reference import arguments
 
 
 def entropy(
@@ -31,7 +32,7 @@ def entropy(
 
     Raises:
         TypeError: if ``p`` is not a floating tensor.
-        ValueError: for an axis without outcomes an unknown reduction or backend.
+        ValueError: for an axis without outcomes, an unknown reduction or backend.
     """
     _only_torch(backend)
     p = _probabilities(p, "p", axis)
@@ -145,6 +146,7 @@ def entropy_from_logits(
     Raises:
         TypeError, ValueError: as :func:`xent.ops.softmax.log_softmax`, or for an unknown reduction.
     """
+    _scores(logits, "logits")
     log_p, p = _law(logits, axis, backend)
     return _reduced(-(p * log_p.masked_fill(p == 0, 0.0)).sum(axis), reduction)
 
@@ -174,6 +176,8 @@ def kl_from_logits(
         TypeError, ValueError: as :func:`xent.ops.softmax.log_softmax`, if the shapes differ, or
             for an unknown reduction.
     """
+    for logits, name in ((p_logits, "p_logits"), (q_logits, "q_logits")):
+        _scores(logits, name)
     if p_logits.shape != q_logits.shape:
         raise ValueError(
             f"q_logits must have the shape of p_logits {tuple(p_logits.shape)}, "
@@ -186,11 +190,18 @@ def kl_from_logits(
 
 
 def _only_torch(backend):
-    if backend not in ("auto", "torch"):
+    if not isinstance(backend, str) or backend not in ("auto", "torch"):
         raise ValueError(f"backend must be 'auto' or 'torch' (no kernel here), got {backend!r}")
 
 
+def _scores(logits, name):
+    if not torch.is_tensor(logits) or not logits.is_floating_point():
+        kind = logits.dtype if torch.is_tensor(logits) else type(logits).__name__
+        raise TypeError(f"{name} must be a floating tensor, got {kind}")
+
+
 def _law(logits, axis, backend):
+    arguments.integer(axis, "axis")
     log_p = log_softmax(upcast(logits), axis, backend=backend)
     return log_p, log_p.exp()
 
@@ -202,6 +213,7 @@ def _relative_entropy(p, q):
 def _probabilities(p, name, axis):
     if not torch.is_tensor(p) or not p.is_floating_point():
         raise TypeError(f"{name} must be a floating tensor")
+    arguments.integer(axis, "axis")
     if p.ndim == 0 or not -p.ndim <= axis < p.ndim or p.shape[axis] == 0:
         raise ValueError(f"{name} must have outcomes along axis {axis}, got {tuple(p.shape)}")
     return upcast(p)
@@ -214,6 +226,13 @@ def _pair(p, q, axis):
             f"q must have as many outcomes as p ({p.shape[axis]}) along axis {axis}, "
             f"got {q.shape[axis]}"
         )
+    if axis >= 0 and p.ndim != q.ndim:
+        raise ValueError(
+            f"axis must be negative where p and q differ in their number of axes, got {axis}"
+        )
+    arguments.broadcastable(p=p, q=q)
+    if p.device != q.device:
+        raise ValueError(f"q must be on the device of p, {p.device}, got {q.device}")
     return p, q
 
 

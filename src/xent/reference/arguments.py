@@ -87,6 +87,15 @@ def distribution(value, name: str, *, axis: int = -1, atol: float = 1e-9) -> np.
     return result
 
 
+def broadcastable(**arrays: np.ndarray) -> None:
+    """Raise unless the shapes of the named arrays broadcast."""
+    try:
+        np.broadcast_shapes(*(value.shape for value in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in arrays.items())
+        raise ValueError(f"shapes must broadcast, got {shapes}") from None
+
+
 def scalar(
     value,
     name: str,

@@ -341,6 +341,11 @@ def _pair(p, q, axis):
             f"q must have as many outcomes as p ({p.shape[axis]}) along axis {axis}, "
             f"got {q.shape[axis]}"
         )
+    if axis >= 0 and p.ndim != q.ndim:
+        raise ValueError(
+            f"axis must be negative where p and q differ in their number of axes, got {axis}"
+        )
+    arguments.broadcastable(p=p, q=q)
     return p, q
 
 
