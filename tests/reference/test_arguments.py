@@ -2,8 +2,24 @@ import numpy as np
 import pytest
 import torch
 
-from xent.reference import arguments
-from xent.reference.softmax import cross_entropy_with_logits, logsumexp
+from xent.reference import (
+    adversarial,
+    arguments,
+    comp_sum,
+    entropy,
+    ldr,
+    policy,
+    shaping,
+    spherical,
+)
+from xent.reference.softmax import (
+    cross_entropy_with_logits,
+    hl_gauss_targets,
+    logsumexp,
+    merge_extended,
+    merge_leave_max_out,
+    merge_logsumexp,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +66,68 @@ def test_labels_are_an_array_of_integers_and_so_is_the_ignored_one():
 def test_a_choice_is_one_word(value):
     with pytest.raises(ValueError, match="reduction must be one of 'mean', 'sum'"):
         arguments.choice(value, "reduction", ("mean", "sum"))
+
+
+def test_shapes_that_do_not_broadcast_are_named():
+    uniform = np.full((3, 5), 0.2)
+    for distance in (entropy.cross_entropy, entropy.kl_divergence, entropy.total_variation):
+        with pytest.raises(ValueError, match=r"got p \(2, 5\), q \(3, 5\)"):
+            distance(uniform[:2], uniform)
+    with pytest.raises(ValueError, match=r"got p \(2, 5\), s \(3, 5\)"):
+        comp_sum.conditional_risk(uniform[:2], uniform, 1.5)
+    with pytest.raises(ValueError, match=r"got p \(2, 5\), logits \(3, 5\)"):
+        comp_sum.conditional_regret(uniform[:2], uniform, 1.5)
+    with pytest.raises(ValueError, match="scores must have 5 classes"):
+        ldr.top_k_preserving(uniform, np.ones((3, 4)), 2)
+
+
+def test_one_axis_cannot_mean_two():
+    square, row = np.full((5, 5), 0.2), np.full(5, 0.2)
+    with pytest.raises(ValueError, match="axis must be negative where p and q differ"):
+        entropy.kl_divergence(square, row, 0)
+    assert entropy.kl_divergence(square, row).shape == (5,)
+
+
+def test_a_large_index_gives_the_limit_of_the_transform():
+    assert comp_sum.h_consistency_transform(0.5, 1e4, 4) == 0.0
+    assert comp_sum.h_consistency_transform(0.5, 3.0, 4) == 0.5 / 2 / 16
+
+
+@pytest.mark.parametrize("state", [None, (), (1.0,), "ab", ("x", 1.0), (np.nan, 1.0)])
+def test_states_are_pairs_of_numbers(state):
+    for merge in (merge_logsumexp, merge_leave_max_out, merge_extended):
+        with pytest.raises((TypeError, ValueError), match="^b"):
+            merge((0.0, 1.0), state)
+
+
+def test_sums_of_a_spherical_loss_are_numbers():
+    with pytest.raises(ValueError, match="total contains NaN"):
+        spherical.z_loss_slopes(1.0, np.nan, 5.0, 5)
+    with pytest.raises(TypeError, match="classes must be an integer"):
+        spherical.z_loss_of_sums(1.0, 2.0, 5.0, 5.5)
+    with pytest.raises(ValueError, match="target contains NaN"):
+        spherical.z_loss(np.eye(3), [0, 1, 2], target=np.nan)
+
+
+def test_trees_are_lists_of_levels():
+    with pytest.raises(TypeError, match="logits must be a list of levels"):
+        policy.tree_entropy(None)
+    with pytest.raises(TypeError, match="delta must be a list of levels"):
+        policy.tree_covariance_term([np.zeros((1, 2))], None)
+
+
+def test_no_classes_are_named():
+    with pytest.raises(ValueError, match="logits has no classes"):
+        adversarial.crossmax(np.zeros((3, 2, 0)), 1)
+    with pytest.raises(ValueError, match="logits has no classes"):
+        ldr.label_losses(np.zeros((3, 0)))
+
+
+def test_a_smoothing_without_shape_is_refused():
+    with pytest.raises(ValueError, match="sigma must not dwarf"):
+        hl_gauss_targets([0.5], np.linspace(0, 1, 6), 1e300)
+
+
+def test_a_flow_starts_from_one_law():
+    with pytest.raises(ValueError, match="p must have 1 axes"):
+        shaping.frequency_flow([[0.5, 0.5]], [0.0, 1.0])

@@ -139,7 +139,7 @@ def crossmax(logits, rank: int = 3) -> np.ndarray:
 
     Source: *Ensemble everything everywhere*; chapter *Adversarial robustness*, equation (crossmax).
     """
-    z = arguments.finite(logits, "logits")
+    z = arguments.logits(arguments.finite(logits, "logits"))
     if z.ndim < 2:
         raise ValueError(f"logits must have predictors first, classes last, got shape {z.shape}")
     if not 1 <= arguments.integer(rank, "rank") <= len(z):

@@ -115,6 +115,7 @@ def conditional_risk(p, s, tau: float) -> np.ndarray:
     """
     p = arguments.distribution(p, "p")
     s = arguments.distribution(s, "s")
+    arguments.broadcastable(p=p, s=s)
     losses = np.broadcast_to(probability_loss(s, tau), np.broadcast_shapes(p.shape, s.shape))
     return np.sum(p * np.where(p > 0, losses, 0.0), axis=-1)
 
@@ -189,6 +190,8 @@ def conditional_regret(p, logits, tau: float) -> np.ndarray:
     Source: chapter *H-consistency*, section on conditional regrets.
     """
     p = arguments.distribution(p, "p")
+    logits = arguments.logits(logits)
+    arguments.broadcastable(p=p, logits=logits)
     losses = from_cross_entropy(-log_softmax(logits), tau)
     risk = np.sum(p * np.where(p > 0, losses, 0.0), axis=-1)
     return risk - conditional_infimum(p, tau)
@@ -258,7 +261,7 @@ def h_consistency_transform(beta, tau: float, num_classes: int) -> np.ndarray:
     """
     b, q, n = _unit(beta, "beta"), _index(tau) - 1, _classes(num_classes)
     if q >= 1:
-        return b / (q * n**q)
+        return b / q * float(n) ** -q
     return _pair_gain(b, q) / (2.0**q if q <= 0 else float(n) ** q)
 
 

@@ -262,7 +262,7 @@ def label_losses(logits, lam: float = 1.0, margin: float = 0.0) -> np.ndarray:
 
     Source: chapter *Label-distributionally robust losses*, section on top-k consistency.
     """
-    z = arguments.finite(logits, "logits", ndim=2)
+    z = arguments.logits(arguments.finite(logits, "logits", ndim=2))
     every = [np.full(len(z), y) for y in range(z.shape[1])]
     return np.stack([ldr_kl_loss(z, y, lam, margin) for y in every], axis=-1)
 
@@ -325,6 +325,9 @@ def _ranking(p, scores, k):
     scores = arguments.array(scores, "scores")
     if arguments.integer(k, "k", low=1) >= p.shape[-1]:
         raise ValueError(f"k must lie below the number of classes {p.shape[-1]}, got {k}")
+    if scores.ndim == 0 or scores.shape[-1] != p.shape[-1]:
+        raise ValueError(f"scores must have {p.shape[-1]} classes, got shape {scores.shape}")
+    arguments.broadcastable(p=p, scores=scores)
     return p, scores, k
 
 

@@ -1227,6 +1227,8 @@ def _entropy(value, name) -> np.ndarray:
 
 
 def _levels(logits):
+    if not isinstance(logits, list | tuple):
+        raise TypeError(f"logits must be a list of levels, got {type(logits).__name__}")
     width = 1
     for index, level in enumerate(logits):
         level = arguments.logits(level, f"logits[{index}]")
@@ -1243,6 +1245,8 @@ def _tree(logits):
 
 
 def _tree_like(delta, levels):
+    if not isinstance(delta, list | tuple):
+        raise TypeError(f"delta must be a list of levels, got {type(delta).__name__}")
     if len(delta) != len(levels):
         raise ValueError(f"delta must have {len(levels)} levels, got {len(delta)}")
     return [_like(d, f"delta[{i}]", z) for i, (d, z) in enumerate(zip(delta, levels, strict=True))]

@@ -149,6 +149,8 @@ def frequency_flow(p, times) -> np.ndarray:
     if (p == 0).any():
         raise ValueError("p must have every entry above 0")
     times = arguments.finite(times, "times", ndim=1)
+    if p.ndim != 1:
+        raise ValueError(f"p must have 1 axes, got shape {p.shape}")
     if times.size == 0 or times[0] < 0 or (np.diff(times) <= 0).any():
         raise ValueError("times must increase and start at or after 0")
 

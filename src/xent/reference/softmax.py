@@ -98,7 +98,7 @@ def merge_logsumexp(a, b):
 
     Source: chapter *Online softmax*, theorem "the state is a monoid".
     """
-    (m, s), (n, t) = a, b
+    (m, s), (n, t) = _pair(a, "a"), _pair(b, "b")
     top = np.maximum(m, n)
     return top, s * _scale(m, top) + t * _scale(n, top)
 
@@ -169,7 +169,7 @@ def merge_leave_max_out(a, b):
 
     Source: chapter *Online softmax*, theorem "one state for every target".
     """
-    (m, r), (n, q) = a, b
+    (m, r), (n, q) = _pair(a, "a"), _pair(b, "b")
     first = np.greater_equal(m, n)
     top, rest = np.where(first, m, n), np.where(first, r, q)
     low, added = np.where(first, n, m), np.where(first, q, r)
@@ -222,7 +222,7 @@ def merge_extended(a, b):
 
     Source: Dukhan and Ablavatski (2020), arXiv 2001.04438; chapter *Online softmax*.
     """
-    (mu, n), (nu, k) = a, b
+    (mu, n), (nu, k) = _pair(a, "a"), _pair(b, "b")
     top = np.maximum(n, k)
     shift = np.where(np.isneginf(top), 0.0, top)
     return mu * np.exp2(n - shift) + nu * np.exp2(k - shift), top
@@ -403,7 +403,17 @@ def hl_gauss_targets(values, edges, sigma: float) -> np.ndarray:
     if (y < edges[0]).any() or (y > edges[-1]).any():
         raise ValueError(f"values must lie in [{edges[0]}, {edges[-1]}], the range of edges")
     mass = np.diff(ndtr((edges - y[..., None]) / sigma), axis=-1)
-    return mass / mass.sum(axis=-1, keepdims=True)
+    total = mass.sum(axis=-1, keepdims=True)
+    if (total == 0).any():
+        raise ValueError(f"sigma must not dwarf the range of edges, got {sigma}")
+    return mass / total
+
+
+def _pair(state, name):
+    """The two arrays of a state, without NaN."""
+    if not isinstance(state, tuple | list) or len(state) != 2:
+        raise TypeError(f"{name} must be a pair of numbers or arrays, got {state!r}")
+    return [arguments.array(part, f"{name}[{i}]") for i, part in enumerate(state)]
 
 
 def _state(z, axis):

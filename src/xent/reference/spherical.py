@@ -72,6 +72,7 @@ def z_loss_of_sums(at_label, total, squares, classes, *, sharpness=1.0, target=5
     Source: de Brebisson and Vincent (2016), Vincent, de Brebisson and Bouthillier (2015).
     """
     a = arguments.positive(sharpness, "sharpness")
+    target = arguments.finite(target, "target", ndim=0)
     score, _ = _score(at_label, total, squares, classes)
     return np.logaddexp(0.0, a * (target - score)) / a
 
@@ -99,6 +100,7 @@ def z_loss_slopes(at_label, total, squares, classes, *, sharpness=1.0, target=5.
     Source: chapter *Cross-entropy over large vocabularies*.
     """
     a = arguments.positive(sharpness, "sharpness")
+    target = arguments.finite(target, "target", ndim=0)
     score, deviation = _score(at_label, total, squares, classes)
     by_score = -expit(a * (target - score))
     mean = np.asarray(total) / classes
@@ -209,9 +211,12 @@ def spherical_step(head: SphericalHead, hidden, label, *, rate, sharpness=1.0, t
 
 
 def _score(at_label, total, squares, classes):
-    mean = np.asarray(total, dtype=np.float64) / classes
-    variance = np.asarray(squares, dtype=np.float64) / classes - mean**2
+    at_label = arguments.finite(at_label, "at_label")
+    total, squares = arguments.finite(total, "total"), arguments.finite(squares, "squares")
+    arguments.broadcastable(at_label=at_label, total=total, squares=squares)
+    mean = total / arguments.integer(classes, "classes", low=1)
+    variance = squares / classes - mean**2
     if (variance <= 0).any():
         raise ValueError("outputs must not all be equal within an example: they have no z-score")
     deviation = np.sqrt(variance)
-    return (np.asarray(at_label) - mean) / deviation, deviation
+    return (at_label - mean) / deviation, deviation
