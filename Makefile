@@ -24,7 +24,7 @@ $(STAMP): requirements.lock
 	@touch $(STAMP)
 
 book: $(STAMP) ## build the HTML book from the stored outputs, warnings as errors
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 	@echo "The book is built: open $(HTML)/index.html, or type make serve"
 
 test: book lint ## verify everything: unit tests, every notebook, the built site
