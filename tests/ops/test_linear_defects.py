@@ -212,3 +212,27 @@ def test_labels_may_start_anywhere_in_memory(backend):
             hidden, weight, buffer[skipped:], reduction="none", backend=backend
         )
         assert torch.equal(plain, moved)
+
+
+@both
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_divergences_of_sharp_laws_keep_their_digits(backend, direction):
+    """Two laws sure of the same class, with log-normalizers far apart: once off by 0.2, or inf."""
+    skip_without_triton(backend)
+    hidden, weight, _ = head(3)
+    for sharpness in (1.0, 5.0, 25.0, 100.0):
+        student, teacher = sharpness * hidden, 1.3 * sharpness * hidden
+        z, u = (h.double() @ weight.double().T for h in (student, teacher))
+        first, second = (u, z) if direction == "forward" else (z, u)
+        log_p, log_q = first.log_softmax(-1), second.log_softmax(-1)
+        exact = (log_p.exp() * (log_p - log_q)).sum(-1)
+        found = ops.linear_kl(
+            student,
+            weight,
+            teacher,
+            weight,
+            direction=direction,
+            reduction="none",
+            backend=backend,
+        )
+        torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5 * sharpness)

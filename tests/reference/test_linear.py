@@ -173,3 +173,11 @@ def test_bad_statistics_are_named():
         reference.linear_topk_kl(hidden, weight, np.zeros((4, 2), int), np.full((4, 2), -1.0))
     with pytest.raises(ValueError, match="total mass"):
         reference.linear_topk_kl(hidden, weight, np.tile([0, 1], (4, 1)), np.zeros((4, 2)))
+
+
+def test_divergences_are_finite_where_probabilities_underflow():
+    hidden, weight = np.array([[1000.0, 0.0]]), np.eye(2)
+    assert reference.linear_kl(hidden, weight, 1.5 * hidden, weight) == 0.0
+    stats = reference.head_stats(hidden, weight, want=(), teacher=(1.5 * hidden, weight))
+    assert stats.kl == 0.0 and stats.reverse_kl == 0.0
+    assert reference.linear_kl(hidden, weight, -hidden, weight) == 2000.0 / 2

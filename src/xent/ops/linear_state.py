@@ -183,7 +183,8 @@ def divergences(state: State, center):
 
     With r = log(q/p) + const, D(q||p) = E_q[r] + log E_q[e^-r]: where the two laws are close this
     keeps the digits that a difference of log-normalizers loses; where they are far it may
-    overflow, and the difference is used.
+    overflow, and where the log-normalizers are far apart the expectation is e^(their distance)
+    with no digits left: there the difference is used.
     """
     lse, lse_q = state.lse(), state.teacher_top + state.teacher_mass.log()
     shift = lse_q - lse - center
@@ -192,13 +193,14 @@ def divergences(state: State, center):
     share_q, share_p = state.far_q / state.teacher_mass, state.far_p / state.mass
     excess_q = state.near_q / state.teacher_mass - share_q + share_p * torch.exp(-shift)
     excess_p = state.near_p / state.mass - share_p + share_q * torch.exp(shift)
-    kl = _accurate(mean_q - shift, mean_q + torch.log1p(excess_q))
-    reverse = _accurate(shift - mean_p, torch.log1p(excess_p) - mean_p)
+    kl = _accurate(shift, mean_q - shift, mean_q + torch.log1p(excess_q))
+    reverse = _accurate(shift, shift - mean_p, torch.log1p(excess_p) - mean_p)
     return kl, reverse, lse_q
 
 
-def _accurate(difference, close):
-    return torch.where(difference < 0.1, close, difference).clamp_min(0.0)
+def _accurate(shift, difference, close):
+    near = (difference < 0.1) & (shift.abs() < 1.0)
+    return torch.where(near, close, difference).clamp_min(0.0)
 
 
 def _name(ids, local):

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import entr, logsumexp, rel_entr, softmax
 
 from xent.reference import arguments
+from xent.reference.entropy import kl_from_logits
 
 STATISTICS = ("nll", "lse", "entropy", "top2", "margin", "argmax")
 
@@ -232,9 +233,9 @@ def head_stats(
     if direction is not None:
         asked |= _slopes(p, direction, weight, temperature, softcap)
     if teacher is not None:
-        q = _teacher_law(teacher, z.shape, temperature, softcap)
-        asked["kl"] = rel_entr(q, p).sum(axis=-1)
-        asked["reverse_kl"] = rel_entr(p, q).sum(axis=-1)
+        u = _teacher_logits(teacher, z.shape, temperature, softcap)
+        q = softmax(u, axis=-1)
+        asked["kl"], asked["reverse_kl"] = kl_from_logits(u, z), kl_from_logits(z, u)
         asked["entropy"], asked["teacher_entropy"] = found["entropy"], entr(q).sum(axis=-1)
     return HeadStats(**asked)
 
@@ -278,9 +279,8 @@ def linear_kl(
     direction = arguments.choice(direction, "direction", ("forward", "reverse"))
     options = {"temperature": temperature, "softcap": softcap}
     z = head_logits(hidden, weight, bias=bias, **options)
-    q = _teacher_law((teacher_hidden, teacher_weight, teacher_bias), z.shape, **options)
-    p = softmax(z, axis=-1)
-    return (rel_entr(q, p) if direction == "forward" else rel_entr(p, q)).sum(axis=-1)
+    u = _teacher_logits((teacher_hidden, teacher_weight, teacher_bias), z.shape, **options)
+    return kl_from_logits(u, z) if direction == "forward" else kl_from_logits(z, u)
 
 
 def linear_topk_kl(
@@ -386,14 +386,14 @@ def _slopes(p, direction, weight, temperature, softcap):
     }
 
 
-def _teacher_law(teacher, shape, temperature, softcap):
+def _teacher_logits(teacher, shape, temperature, softcap):
     if len(teacher) not in (2, 3):
         raise ValueError(f"teacher must be (hidden, weight[, bias]), got {len(teacher)} entries")
     bias = teacher[2] if len(teacher) == 3 else None
     u = head_logits(teacher[0], teacher[1], bias=bias, temperature=temperature, softcap=softcap)
     if u.shape != shape:
         raise ValueError(f"the teacher's logits must have shape {shape}, got {u.shape}")
-    return softmax(u, axis=-1)
+    return u
 
 
 def _weights(value, name, shape):
