@@ -15,6 +15,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -75,8 +76,13 @@ def save(name: str, values: dict, *, script, measures=(), seeds=(), out="results
         commit: commit id where there is no git; otherwise read from git.
 
     Raises:
-        RecordError: if the values cannot be stored as strict JSON.
+        RecordError: if the name or a module is no such thing, or the values cannot be stored as
+            strict JSON.
     """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name):
+        raise RecordError(f"name must be lower-case words joined by - or _, got {name!r}")
+    if isinstance(measures, str) or not isinstance(values, dict):
+        raise RecordError("measures must be a tuple of modules, values a dict")
     root = project_root(Path(script).parent)
     paths = [Path(script).resolve(), *map(_module_path, measures)]
     record = {
@@ -117,13 +123,13 @@ def load(name: str, *, folder=None) -> Record:
         raise FileNotFoundError(f"no record {name!r}: not measured yet")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"record {name!r} is not valid JSON: {error}") from None
     if not isinstance(stored, dict) or not isinstance(stored.get("values"), dict):
         raise RecordError(f"record {name!r} has no 'values'")
     provenance = stored.get("provenance")
     needed = ("command", "commit", "date", "device", "packages", "sources")
-    missing = [key for key in needed if key not in (provenance or {})]
+    missing = [key for key in needed if not isinstance(provenance, dict) or key not in provenance]
     if missing:
         raise RecordError(f"record {name!r} lacks provenance: {', '.join(missing)}")
     return Record(name, stored["values"], provenance, project_root(path.parent))
@@ -187,7 +193,10 @@ def _find(name: str) -> Path | None:
 
 
 def _module_path(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
     if spec is None or spec.origin is None:
         raise RecordError(f"measures names {module!r}, which is no importable module")
     return Path(spec.origin).resolve()

@@ -133,3 +133,22 @@ def test_record_files_are_small_strict_json(project):
     path = save(project, {"area": 1.0})
     assert json.loads(path.read_text())["name"] == "area"
     assert not list(path.parent.glob(".*partial"))
+
+
+@pytest.mark.parametrize("name", ["../area", "Area", "a b", "", None])
+def test_names_are_lower_case_words(tmp_path, name):
+    with pytest.raises(records.RecordError, match="name must be lower-case words"):
+        records.save(name, {}, script=__file__, out=tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"measures": "xent.records"}, {"values": [1]}])
+def test_measures_are_modules_and_values_a_dict(tmp_path, options):
+    with pytest.raises(records.RecordError, match="measures must be a tuple of modules"):
+        records.save("area", **({"values": {}, "script": __file__, "out": tmp_path} | options))
+
+
+@pytest.mark.parametrize("stored", [b"\xff\xfe", b'{"values": {}, "provenance": 5}'])
+def test_what_is_no_record_is_named(tmp_path, stored):
+    (tmp_path / "area.json").write_bytes(stored)
+    with pytest.raises(records.RecordError, match="record 'area'"):
+        records.load("area", folder=tmp_path)
