@@ -397,3 +397,7 @@ def test_soft_values_solve_the_bellman_equation_and_are_optimal():
 def test_bad_input_is_named(call, error):
     with pytest.raises(error, match="must|got"):
         call()
+
+
+def test_the_coverage_weight_of_a_label_that_underflows_is_its_limit():
+    assert np.allclose(policy.coverage_weight([-1e4, -745.0, -700.0], 4), 1.0, rtol=1e-12)

@@ -1079,7 +1079,9 @@ def coverage_weight(logprobs, num_samples: int) -> np.ndarray:
         raise ValueError("logprobs must be negative")
     log_wrong = _log_complement(logprobs)
     n = arguments.integer(num_samples, "num_samples", low=1)
-    return n * np.exp(logprobs + (n - 1) * log_wrong) / -np.expm1(n * log_wrong)
+    once, any_try = n * np.exp(logprobs + (n - 1) * log_wrong), -np.expm1(n * log_wrong)
+    limit = np.ones_like(logprobs)  # where p underflows
+    return np.divide(once, any_try, out=limit, where=any_try > 0)
 
 
 def pacs_loss(log_ratios, rewards, *, beta: float = 1.0) -> np.ndarray:
