@@ -77,7 +77,8 @@ def problems(name: str, content: bytes, figures: int) -> list[str]:
         found.append(f"{name}: hardly any text")
     if images < figures:
         found.append(f"{name}: {figures} figures on the page, {images} in the PDF")
-    prose = re.sub(r"(?s)[rf]*\"[^\"\n]*\"", "", text)
+    prose = re.sub(r'(?s)""".*?"""', "", text)  # docstrings of code that the page shows
+    prose = re.sub(r"(?s)[rf]*\"[^\"\n]*\"", "", prose)
     if RAW_FORMULA.search(prose):
         found.append(f"{name}: a formula is printed as its source")
     return found
