@@ -27,7 +27,7 @@ book: $(STAMP) ## build the HTML book from the stored outputs, warnings as error
 	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 	@echo "The book is built: open $(HTML)/index.html, or type make serve"
 
-test: book lint ## verify everything: unit tests, every notebook, the built site
+test: lint book ## verify everything: unit tests, every notebook, the built site
 	$(BIN)/python -m pytest tests --ignore=tests/site -n 2 --dist loadscope -q
 	$(BIN)/python -m pytest --nbval chapters -n 2 --dist loadscope -q
 	$(BIN)/python -m pytest tests/site -n 2 -q -rs
