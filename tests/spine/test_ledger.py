@@ -209,3 +209,20 @@ def test_collect_and_headline_of_a_book_without_notebook(tmp_path):
     assert entries["ours.number"].link == "chapters/demo-part/demo.html#claim-ours-number"
     assert r"The exponent is \| 0.5" in headline_table(list(entries.values()))
     assert "| 0.5 nats | – | unchecked |" in headline_table(list(entries.values()))
+
+
+@pytest.mark.parametrize(
+    ("claim", "found", "text"),
+    [
+        ("sides-agree", Measurement(-2e-10), "differs by 2e-10"),
+        ("never-exceeded", Measurement(-0.25), "no violation, slack 0.25"),
+        ("never-exceeded", Measurement(1e-10), "exceeded by 1e-10, within the tolerance"),
+        ("never-exceeded", Measurement(0.5), "exceeded by 0.5"),
+        ("exponent", Measurement(0.4936), "0.494 nats"),
+        ("grows", Measurement(0.3, (-0.1, 0.5)), "0.3 [-0.1, 0.5]"),
+        ("ours.constant", Measurement(proved=True, by="sympy"), "closed by sympy"),
+        ("too-big", None, "–"),
+    ],
+)
+def test_a_table_says_what_came_out_in_words_of_the_kind(claims, claim, found, text):
+    assert display.result_text(claims.claims[claim], found) == text

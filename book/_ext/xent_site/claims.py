@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 from html import escape
@@ -27,42 +28,23 @@ def entries(env) -> list:
 
 def reported(claim) -> str:
     """What the paper says, as a number where it gave one."""
-    if claim.ours:
-        return "–"
-    if claim.reported is None:
-        return "as stated"
-    return f"{number(claim.reported)} {escape(claim.unit or '')}".strip()
-
-
-def number(value: float) -> str:
-    """Three significant digits, small and large ones as powers of ten."""
-    text = f"{value:.3g}".replace("-", "−")
-    if "e" not in text:
-        return text
-    mantissa, _, power = text.partition("e")
-    exponent = str(int(power.replace("−", "-"))).replace("-", "−")
-    return f"{'' if mantissa == '1' else mantissa + '·'}10<sup>{exponent}</sup>"
+    return typeset(display.reported_text(claim))
 
 
 def measured(entry) -> str:
     """What the book measured, in words that fit the kind of claim."""
-    found, kind = entry.found, entry.claim.kind
-    if found is None:
-        return "–"
-    if found.measured is None:
-        return f"closed by {escape(found.by)}"
-    if kind == "identity":
-        return f"differs by {number(abs(found.measured))}"
-    if kind == "bound" and found.measured <= 0:
-        return f"no violation, slack {number(abs(found.measured))}"
-    if kind == "bound" and found.measured <= entry.claim.tolerance:
-        return f"exceeded by {number(found.measured)}, within the tolerance"
-    if kind == "bound":
-        return f"exceeded by {number(found.measured)}"
-    if found.interval is not None:
-        low, high = map(number, found.interval)
-        return f"{number(found.measured)} [{low}, {high}]"
-    return f"{number(found.measured)} {escape(entry.claim.unit or '')}".strip()
+    return typeset(display.result_text(entry.claim, entry.found))
+
+
+def typeset(text: str) -> str:
+    """Text as HTML, its numbers with a true minus and with powers of ten."""
+    text = re.sub(r"(?<!\w)-(?=\d)", "−", escape(text))
+    return re.sub(r"(?:\b1|([\d.]+))e([+-]\d+)", _power_of_ten, text)
+
+
+def _power_of_ten(found: re.Match) -> str:
+    mantissa = f"{found[1]}·" if found[1] else ""
+    return f"{mantissa}10<sup>{int(found[2])}</sup>".replace("-", "−")
 
 
 def permalink(entry) -> str:

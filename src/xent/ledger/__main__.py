@@ -20,7 +20,9 @@ def headline_table(entries: list[ledger.Entry]) -> str:
             finding = claim.finding.replace("|", r"\|")
             result = display.result_text(claim, entry.found)
             verdict = display.shown_verdict(claim, entry.verdict)
-            lines.append(f"| [{finding}]({link}) | {_reported(claim)} | {result} | {verdict} |")
+            lines.append(
+                f"| [{finding}]({link}) | {display.reported_text(claim)} | {result} | {verdict} |"
+            )
     return "\n".join(lines)
 
 
@@ -28,14 +30,6 @@ def count_line(entries: list[ledger.Entry]) -> str:
     """How many claims have each verdict, in one line."""
     counts = Counter(entry.verdict for entry in entries)
     return ", ".join(f"{counts[v]} {v}" for v in (*VERDICTS, "unchecked") if counts[v])
-
-
-def _reported(claim) -> str:
-    if claim.ours:
-        return "–"
-    if claim.reported is None:
-        return "as stated"
-    return f"{claim.reported:g} {claim.unit or ''}".strip()
 
 
 def main() -> None:

@@ -39,17 +39,33 @@ def measured_text(found: Measurement) -> str:
     return f"measured ≈ {number(found.measured)} [{number(low)}; {number(high)}]"
 
 
+def reported_text(claim: Claim) -> str:
+    """What the paper says, for a table: its number where it gave one."""
+    if claim.ours:
+        return "–"
+    if claim.reported is None:
+        return "as stated"
+    return f"{claim.reported:.3g} {claim.unit or ''}".strip()
+
+
 def result_text(claim: Claim, found: Measurement | None) -> str:
-    """What came out, for a table: an agreement, the number, or how the machine closed the case."""
+    """What came out, for a table, in words that fit the kind of claim."""
     if found is None:
         return "–"
     if found.by is not None:
         return f"closed by {found.by}"
-    if claim.kind == "bound":
-        return "no violation" if found.measured <= 0 else f"exceeded by {found.measured:.2g}"
+    size = f"{abs(found.measured):.3g}"
     if claim.kind == "identity":
-        return f"differs by {abs(found.measured):.2g}"
-    return measured_text(found).removeprefix("measured ≈ ")
+        return f"differs by {size}"
+    if claim.kind == "bound" and found.measured <= 0:
+        return f"no violation, slack {size}"
+    if claim.kind == "bound":
+        within = ", within the tolerance" if found.measured <= claim.tolerance else ""
+        return f"exceeded by {size}{within}"
+    if found.interval is not None:
+        low, high = found.interval
+        return f"{found.measured:.3g} [{low:.3g}, {high:.3g}]"
+    return f"{found.measured:.3g} {claim.unit or ''}".strip()
 
 
 def criterion_text(claim: Claim) -> str:
