@@ -141,5 +141,12 @@ def test_page(name, site, address, context, axe_script):
 
 def screenshot(page, name: str, mode: str) -> None:
     """Keep the first screen as an artifact, to be looked at and never compared."""
+    from playwright.sync_api import TimeoutError
+
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name.removesuffix('.html').replace('/', '_')}-{mode}.png")
+    path = SCREENSHOTS / f"{name.removesuffix('.html').replace('/', '_')}-{mode}.png"
+    try:
+        page.screenshot(path=path, timeout=15_000)
+    except TimeoutError:  # a busy headless Chromium may draw no frame
+        page.bring_to_front()
+        page.screenshot(path=path)
