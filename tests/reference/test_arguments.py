@@ -105,7 +105,7 @@ def test_sums_of_a_spherical_loss_are_numbers():
         spherical.z_loss_slopes(1.0, np.nan, 5.0, 5)
     with pytest.raises(TypeError, match="classes must be an integer"):
         spherical.z_loss_of_sums(1.0, 2.0, 5.0, 5.5)
-    with pytest.raises(ValueError, match="target contains NaN"):
+    with pytest.raises(ValueError, match="target must lie in"):
         spherical.z_loss(np.eye(3), [0, 1, 2], target=np.nan)
 
 
@@ -125,7 +125,7 @@ def test_no_classes_are_named():
 
 def test_a_smoothing_without_shape_is_refused():
     with pytest.raises(ValueError, match="sigma must not dwarf"):
-        hl_gauss_targets([0.5], np.linspace(0, 1, 6), 1e300)
+        hl_gauss_targets([0.5], np.linspace(0, 1, 6), 1e50)
 
 
 def test_a_flow_starts_from_one_law():

@@ -97,8 +97,8 @@ def test_q_functions_invert_each_other_and_meet_the_ordinary_ones():
         (lambda: reference.maximum_entropy(np.zeros((0, 1)), [1.0]), "at least one row"),
         (lambda: reference.maximum_entropy(DIE, [3.0], tolerance=0), "tolerance"),
         (lambda: reference.gibbs_law(DIE, [np.inf]), "multipliers contains an infinity"),
-        (lambda: reference.q_logarithm([0.0], 2.0), "x must be positive"),
-        (lambda: reference.q_exponential([0.0], np.inf), "q must be finite"),
+        (lambda: reference.q_logarithm([0.0], 2.0), "x must be > 0"),
+        (lambda: reference.q_exponential([0.0], np.inf), "q must lie in"),
     ],
 )
 def test_bad_input_is_named(call, words):

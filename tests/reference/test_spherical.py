@@ -68,7 +68,7 @@ def test_bad_input_is_named():
     head = reference.spherical_head(np.eye(3))
     with pytest.raises(ValueError, match="hidden must have shape"):
         reference.spherical_step(head, np.ones(2), 0, rate=0.1)
-    with pytest.raises(IndexError, match="labels"):
+    with pytest.raises(IndexError, match="label must lie"):
         reference.spherical_step(head, np.arange(3.0), 3, rate=0.1)
 
 

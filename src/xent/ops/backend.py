@@ -17,10 +17,21 @@ TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 def choose(backend: str, tensor: torch.Tensor, *, dtypes=TRITON_DTYPES) -> str:
     """Return ``"torch"`` or ``"triton"`` for an op whose kernels support ``dtypes``.
 
+    Args:
+        backend: ``"auto"``, ``"torch"`` or ``"triton"``.
+        tensor: the op's main argument, whose dtype and device decide.
+        dtypes: the dtypes that the op's kernels support.
+
+    Returns:
+        ``"torch"`` or ``"triton"``.
+
     Raises:
+        TypeError: if ``tensor`` is no tensor.
         ValueError: for an unknown backend, or Triton for a dtype or device without kernels.
         RuntimeError: if Triton is asked for and not installed.
     """
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"an op takes tensors, got {type(tensor).__name__}")
     if not isinstance(backend, str) or backend not in BACKENDS:
         raise ValueError(f"backend must be one of {BACKENDS}, got {backend!r}")
     installed = importlib.util.find_spec("triton") is not None

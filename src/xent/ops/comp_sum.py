@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import torch
 
+from xent.ops import arguments
 from xent.ops.backend import upcast
 from xent.ops.softmax import cross_entropy_with_logits, reduce
+from xent.reference.arguments import integer
 
 
 def comp_sum_loss(
@@ -28,8 +30,8 @@ def comp_sum_loss(
     Args:
         logits: tensor ``(..., V)`` of a floating dtype.
         labels: integer tensor ``(...)`` in ``[0, V)`` or equal to ``ignore_index``.
-        tau: index of the family, at least 0: 0 the sum-exponential loss, 1 cross-entropy, between
-            1 and 2 the generalized cross-entropy, 2 the mean absolute error.
+        tau: index of the family, in ``[0, 1e18]``: 0 the sum-exponential loss, 1 cross-entropy,
+            between 1 and 2 the generalized cross-entropy, 2 the mean absolute error.
         ignore_index: examples with this label cost zero and do not count in the mean.
         reduction: ``"mean"`` over the examples that count, ``"sum"`` or ``"none"``.
         backend: ``"auto"``, ``"torch"`` or ``"triton"``; see :mod:`xent.ops.backend`.
@@ -39,13 +41,16 @@ def comp_sum_loss(
 
     Raises:
         TypeError: if the logits are not floating or the labels not integer.
-        ValueError: for ``tau`` below 0 or not finite, and as
+        ValueError: for ``tau`` out of range, and as
             :func:`xent.ops.softmax.cross_entropy_with_logits`.
         IndexError: for a label that is no class.
+
+    Source: twin of :func:`xent.reference.comp_sum.comp_sum_loss`.
     """
-    _check_tau(tau)
+    tau = arguments.scalar(tau, "tau", low=0)
+    ignore_index = integer(ignore_index, "ignore_index")
     cross_entropy = cross_entropy_with_logits(
-        logits, labels, ignore_index=ignore_index, reduction="none", backend=backend
+        arguments.classes(logits), labels, ignore_index=ignore_index, reduction="none", backend=backend
     )
     return reduce(_from_cross_entropy(cross_entropy, tau), labels != ignore_index, reduction)
 
@@ -68,10 +73,10 @@ def smooth_adversarial_comp_sum(
     Args:
         logits: tensor ``(N, V)`` at the clean inputs.
         perturbed_logits: tensor ``(N, V)`` at the perturbed inputs.
-        labels: integer tensor ``(N,)``.
-        tau: index of the family, at least 0.
-        rho: margin, above 0.
-        nu: weight of the smooth term, at least 0.
+        labels: integer tensor ``(N,)`` in ``[0, V)``; none is ignored.
+        tau: index of the family, in ``[0, 1e18]``.
+        rho: margin, in ``[1e-18, 1e18]``.
+        nu: weight of the smooth term, in ``[0, 1e18]``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         backend: of the comp-sum term, as in :func:`comp_sum_loss`.
 
@@ -82,14 +87,13 @@ def smooth_adversarial_comp_sum(
         TypeError, IndexError: as :func:`comp_sum_loss`.
         ValueError: as :func:`comp_sum_loss`, for ``rho`` or ``nu`` out of range, or shapes that
             differ.
+
+    Source: twin of :func:`xent.reference.comp_sum.smooth_adversarial_comp_sum`.
     """
-    if not 0 < rho < float("inf"):
-        raise ValueError(f"rho must be finite and > 0, got {rho}")
-    if not 0 <= nu < float("inf"):
-        raise ValueError(f"nu must be finite and >= 0, got {nu}")
-    if logits.shape != perturbed_logits.shape:
-        shapes = f"{tuple(perturbed_logits.shape)} for logits {tuple(logits.shape)}"
-        raise ValueError(f"perturbed_logits must have the shape of logits, got {shapes}")
+    rho = arguments.positive(rho, "rho")
+    nu = arguments.scalar(nu, "nu", low=0)
+    arguments.like(perturbed_logits, "perturbed_logits", arguments.classes(logits))
+    arguments.labels(labels, logits)
     z = upcast(logits)
     clean = comp_sum_loss(z / rho, labels, tau, reduction="none", backend=backend)
     shift = upcast(perturbed_logits) - z
@@ -115,8 +119,3 @@ class _Member(torch.autograd.Function):
     def backward(ctx, upstream):
         (cross_entropy,) = ctx.saved_tensors
         return upstream * torch.exp(-ctx.q * cross_entropy), None
-
-
-def _check_tau(tau) -> None:
-    if not 0 <= tau < float("inf"):
-        raise ValueError(f"tau must be finite and >= 0, got {tau}")

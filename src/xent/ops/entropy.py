@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import torch
 
+from xent.ops import arguments
 from xent.ops.backend import upcast
 from xent.ops.softmax import log_softmax, reduce
-from xent.reference import arguments
+from xent.reference.arguments import broadcastable, integer
 
 
 def entropy(
@@ -33,8 +34,10 @@ def entropy(
     Raises:
         TypeError: if ``p`` is not a floating tensor.
         ValueError: for an axis without outcomes, an unknown reduction or backend.
+
+    Source: twin of :func:`xent.reference.entropy.entropy`.
     """
-    _only_torch(backend)
+    arguments.only_torch(backend)
     p = _probabilities(p, "p", axis)
     return _reduced(torch.special.entr(p).sum(axis), reduction)
 
@@ -57,13 +60,15 @@ def cross_entropy(
         backend: ``"auto"`` or ``"torch"``, the only one.
 
     Returns:
-        Scalar, or a tensor of the remaining axes.
+        Scalar, or a tensor of the remaining axes, in nats.
 
     Raises:
         TypeError: if an argument is not a floating tensor.
         ValueError: if the outcomes do not match, or as :func:`entropy`.
+
+    Source: twin of :func:`xent.reference.entropy.cross_entropy`.
     """
-    _only_torch(backend)
+    arguments.only_torch(backend)
     p, q = _pair(p, q, axis)
     return _reduced(-torch.xlogy(p, q).sum(axis), reduction)
 
@@ -91,8 +96,10 @@ def kl_divergence(
     Raises:
         TypeError: if an argument is not a floating tensor.
         ValueError: if the outcomes do not match, or as :func:`entropy`.
+
+    Source: twin of :func:`xent.reference.entropy.kl_divergence`.
     """
-    _only_torch(backend)
+    arguments.only_torch(backend)
     p, q = _pair(p, q, axis)
     return _reduced(_relative_entropy(p, q).sum(axis), reduction)
 
@@ -120,8 +127,10 @@ def js_divergence(
     Raises:
         TypeError: if an argument is not a floating tensor.
         ValueError: if the outcomes do not match, or as :func:`entropy`.
+
+    Source: twin of :func:`xent.reference.entropy.js_divergence`.
     """
-    _only_torch(backend)
+    arguments.only_torch(backend)
     p, q = _pair(p, q, axis)
     m = (p + q) / 2
     both = _relative_entropy(p, m) + _relative_entropy(q, m)
@@ -145,8 +154,10 @@ def entropy_from_logits(
 
     Raises:
         TypeError, ValueError: as :func:`xent.ops.softmax.log_softmax`, or for an unknown reduction.
+
+    Source: twin of :func:`xent.reference.entropy.entropy_from_logits`.
     """
-    _scores(logits, "logits")
+    arguments.floating(logits, "logits")
     log_p, p = _law(logits, axis, backend)
     return _reduced(-(p * log_p.masked_fill(p == 0, 0.0)).sum(axis), reduction)
 
@@ -175,33 +186,18 @@ def kl_from_logits(
     Raises:
         TypeError, ValueError: as :func:`xent.ops.softmax.log_softmax`, if the shapes differ, or
             for an unknown reduction.
+
+    Source: twin of :func:`xent.reference.entropy.kl_from_logits`.
     """
-    for logits, name in ((p_logits, "p_logits"), (q_logits, "q_logits")):
-        _scores(logits, name)
-    if p_logits.shape != q_logits.shape:
-        raise ValueError(
-            f"q_logits must have the shape of p_logits {tuple(p_logits.shape)}, "
-            f"got {tuple(q_logits.shape)}"
-        )
+    arguments.like(q_logits, "q_logits", arguments.floating(p_logits, "p_logits"))
     log_p, p = _law(p_logits, axis, backend)
     log_q, _ = _law(q_logits, axis, backend)
     gap = log_p.masked_fill(p == 0, 0.0) - log_q.masked_fill(p == 0, 0.0)
     return _reduced((p * gap).sum(axis), reduction)
 
 
-def _only_torch(backend):
-    if not isinstance(backend, str) or backend not in ("auto", "torch"):
-        raise ValueError(f"backend must be 'auto' or 'torch' (no kernel here), got {backend!r}")
-
-
-def _scores(logits, name):
-    if not torch.is_tensor(logits) or not logits.is_floating_point():
-        kind = logits.dtype if torch.is_tensor(logits) else type(logits).__name__
-        raise TypeError(f"{name} must be a floating tensor, got {kind}")
-
-
 def _law(logits, axis, backend):
-    arguments.integer(axis, "axis")
+    integer(axis, "axis")
     log_p = log_softmax(upcast(logits), axis, backend=backend)
     return log_p, log_p.exp()
 
@@ -211,9 +207,8 @@ def _relative_entropy(p, q):
 
 
 def _probabilities(p, name, axis):
-    if not torch.is_tensor(p) or not p.is_floating_point():
-        raise TypeError(f"{name} must be a floating tensor")
-    arguments.integer(axis, "axis")
+    arguments.floating(p, name)
+    integer(axis, "axis")
     if p.ndim == 0 or not -p.ndim <= axis < p.ndim or p.shape[axis] == 0:
         raise ValueError(f"{name} must have outcomes along axis {axis}, got {tuple(p.shape)}")
     return upcast(p)
@@ -230,7 +225,7 @@ def _pair(p, q, axis):
         raise ValueError(
             f"axis must be negative where p and q differ in their number of axes, got {axis}"
         )
-    arguments.broadcastable(p=p, q=q)
+    broadcastable(p=p, q=q)
     if p.device != q.device:
         raise ValueError(f"q must be on the device of p, {p.device}, got {q.device}")
     return p, q

@@ -11,6 +11,7 @@ import math
 
 import torch
 
+from xent.ops import arguments
 from xent.ops.backend import upcast
 from xent.ops.softmax import reduce
 from xent.reference.ldr import unique_temperature_alpha
@@ -31,11 +32,11 @@ def ldr_kl_loss(
     r"""Return :math:`\lambda \log \frac1K \sum_k e^{\delta_k/\lambda}`: twin of the reference.
 
     Args:
-        logits: tensor ``(N, K)`` of a floating dtype, finite.
+        logits: tensor ``(N, K)`` of a floating dtype, finite (NaN propagates).
         labels: integer tensor ``(N,)`` in ``[0, K)``.
-        lam: a number in :math:`[0, \infty]`, or a tensor ``(N,)`` of positive finite numbers, which
-            gets a gradient.
-        margin: :math:`c \ge 0`, added to every class but the label.
+        lam: 0, infinity or a number in between, ``[1e-18, 1e18]``, whose square float32 can hold;
+            or a tensor ``()`` or ``(N,)`` of such numbers, which gets a gradient.
+        margin: :math:`c` in ``[0, 1e18]``, added to every class but the label.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         backend: ``"auto"`` or ``"torch"``, the only one.
 
@@ -43,10 +44,12 @@ def ldr_kl_loss(
         Scalar, or a tensor ``(N,)``, in float32 or, for float64 logits, float64.
 
     Raises:
-        TypeError: if the logits are not floating or the labels not integer.
+        TypeError: if the logits are not floating, the labels not integer or an option no number.
         ValueError: for shapes that do not match, ``lam`` or ``margin`` out of range, an unknown
             reduction or backend.
         IndexError: for a label that is no class.
+
+    Source: twin of :func:`xent.reference.ldr.ldr_kl_loss`.
     """
     delta = _margins(logits, labels, margin, backend)
     everyone = torch.ones_like(labels, dtype=torch.bool)
@@ -67,17 +70,20 @@ def optimal_temperature(
     Args:
         logits: tensor ``(N, K)`` of a floating dtype, finite, K at least 2.
         labels: integer tensor ``(N,)`` in ``[0, K)``.
-        lam0: :math:`\lambda_0 > 0`.
-        alpha: above 1.
-        margin: :math:`c \ge 0`.
+        lam0: :math:`\lambda_0` in ``[1e-18, 1e18]``.
+        alpha: in ``(1, 1e18]``.
+        margin: :math:`c` in ``[0, 1e18]``.
         backend: ``"auto"`` or ``"torch"``, the only one.
 
     Returns:
-        Tensor ``(N,)`` between :math:`\lambda_0(1 - 1/\alpha)` and :math:`\lambda_0`.
+        Tensor ``(N,)`` between :math:`\lambda_0(1 - 1/\alpha)` and :math:`\lambda_0`; NaN where
+        a logit is not finite.
 
     Raises:
         TypeError, ValueError, IndexError: as :func:`ldr_kl_loss`; ValueError for one class, or
             ``lam0`` or ``alpha`` out of range.
+
+    Source: twin of :func:`xent.reference.ldr.optimal_temperature`.
     """
     delta = _margins(logits, labels, margin, backend).detach()
     return _optimal_temperature(delta, lam0, alpha)
@@ -100,9 +106,9 @@ def aldr_kl_loss(
     Args:
         logits: tensor ``(N, K)`` of a floating dtype, finite, K at least 2.
         labels: integer tensor ``(N,)`` in ``[0, K)``.
-        lam0: :math:`\lambda_0 > 0`.
-        alpha: above 1; :math:`A = \alpha \log K/\lambda_0`.
-        margin: :math:`c \ge 0`.
+        lam0: :math:`\lambda_0` in ``[1e-18, 1e18]``.
+        alpha: in ``(1, 1e18]``; :math:`A = \alpha \log K/\lambda_0`.
+        margin: :math:`c` in ``[0, 1e18]``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         backend: ``"auto"`` or ``"torch"``, the only one.
 
@@ -111,6 +117,8 @@ def aldr_kl_loss(
 
     Raises:
         TypeError, ValueError, IndexError: as :func:`optimal_temperature`.
+
+    Source: twin of :func:`xent.reference.ldr.aldr_kl_loss`.
     """
     delta = _margins(logits, labels, margin, backend)
     lam = _optimal_temperature(delta.detach(), lam0, alpha)
@@ -122,10 +130,8 @@ def _optimal_temperature(delta, lam0, alpha):
     """Bisection of the slope: in the bracket of a grid's best, where there may be several roots."""
     if delta.shape[1] < 2:
         raise ValueError(f"logits must have at least 2 classes, got shape {tuple(delta.shape)}")
-    if not 0 < lam0 < math.inf:
-        raise ValueError(f"lam0 must be finite and > 0, got {lam0}")
-    if not 1 < alpha < math.inf:
-        raise ValueError(f"alpha must be finite and > 1, got {alpha}")
+    lam0 = arguments.positive(lam0, "lam0")
+    alpha = arguments.scalar(alpha, "alpha", low=1, open_low=True)
     low = delta.new_full(delta.shape[:1], lam0 * (1 - 1 / alpha))
     high = torch.full_like(low, lam0)
     if alpha <= unique_temperature_alpha(delta.shape[1]):
@@ -139,7 +145,7 @@ def _optimal_temperature(delta, lam0, alpha):
         share = _divergence(delta, middle) / (alpha * math.log(delta.shape[1]))
         rising = middle < lam0 * (1 - share)
         low, high = middle.where(rising, low), high.where(rising, middle)
-    return (low + high) / 2
+    return ((low + high) / 2).where(share == share, math.nan)
 
 
 def _adaptive_gain(delta, lam, lam0, alpha):
@@ -166,21 +172,11 @@ def _divergence(delta, lam):
 
 
 def _margins(logits, labels, margin, backend):
-    if backend not in ("auto", "torch"):
-        raise ValueError(f"backend must be 'auto' or 'torch' (no kernel here), got {backend!r}")
-    if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
-        raise TypeError("logits must be a floating tensor")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"labels must be integers, got {labels.dtype}")
-    if logits.ndim != 2 or logits.shape[1] == 0:
-        raise ValueError(f"logits must have shape (N, K), K >= 1, got {tuple(logits.shape)}")
-    if labels.shape != logits.shape[:1]:
-        shapes = f"{tuple(labels.shape)} for logits {tuple(logits.shape)}"
-        raise ValueError(f"labels must have the shape of the logits without classes, got {shapes}")
-    if not 0 <= margin < math.inf:
-        raise ValueError(f"margin must be finite and >= 0, got {margin}")
-    if ((labels < 0) | (labels >= logits.shape[1])).any():
-        raise IndexError(f"labels must lie in [0, {logits.shape[1]})")
+    arguments.only_torch(backend)
+    if arguments.classes(logits).ndim != 2:
+        raise ValueError(f"logits must have shape (N, K), got {tuple(logits.shape)}")
+    arguments.labels(labels, logits)
+    margin = arguments.scalar(margin, "margin", low=0)
     z, target = upcast(logits), labels.long()[:, None]
     extra = torch.full_like(z, margin).scatter(-1, target, 0.0)
     return z - z.gather(-1, target) + extra
@@ -188,11 +184,13 @@ def _margins(logits, labels, margin, backend):
 
 def _temperatures(lam, delta):
     if not isinstance(lam, torch.Tensor):
-        if not lam >= 0:
-            raise ValueError(f"lam must be >= 0, got {lam}")
+        lam = arguments.scalar(lam, "lam", low=0, high=math.inf)
+        inside = 1 / arguments.LARGEST <= lam <= arguments.LARGEST
+        if not inside and lam not in (0, math.inf):
+            raise ValueError(f"lam must be 0, infinite or in [1e-18, 1e18], got {lam}")
         return lam
-    if lam.shape not in ((), delta.shape[:1]):
-        raise ValueError(f"lam must have shape () or {tuple(delta.shape[:1])}, got {lam.shape}")
-    if not ((lam > 0) & torch.isfinite(lam)).all():
-        raise ValueError("lam must be positive and finite as a tensor; pass 0 and inf as numbers")
-    return upcast(lam)
+    if lam.shape != ():
+        arguments.like(lam, "lam", delta[:, 0])
+    if not ((lam >= 1 / arguments.LARGEST) & (lam <= arguments.LARGEST)).all():
+        raise ValueError("lam must lie in [1e-18, 1e18] as a tensor; pass 0 and inf as numbers")
+    return upcast(arguments.floating(lam, "lam"))

@@ -3,6 +3,9 @@ r"""Policies in training: log-probability and entropy of tokens, losses, and int
 Twins of :mod:`xent.reference.policy`. Shapes: ``G`` responses of ``T`` tokens per prompt; rewards
 are ``(..., G)``, everything per token ``(..., G, T)``. Padding is left to the caller: take
 ``reduction="none"``, multiply by the mask and divide by its sum.
+
+Half-precision tensors are computed in float32 and results come back in float32, or in float64 for
+float64. NaN propagates, except into a mask, which could not show it: there it raises.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import math
 
 import torch
 
+from xent.ops import arguments
 from xent.ops.backend import choose, upcast
 from xent.ops.softmax import reduce
+from xent.reference.arguments import choice, flag
 
 
 def token_logprob_entropy(
@@ -33,8 +38,10 @@ def token_logprob_entropy(
         TypeError: if the logits are not floating or the tokens not integer.
         ValueError: if shapes do not match, or for an unsupported backend.
         IndexError: for a token out of range.
+
+    Source: twin of :func:`xent.reference.policy.token_logprob_entropy`.
     """
-    _check_tokens(logits, tokens)
+    arguments.labels(tokens, arguments.classes(logits), "tokens")
     if choose(backend, logits) == "triton":
         from xent.kernels import policy as kernels
 
@@ -52,17 +59,21 @@ def token_entropy_change(
     .. math:: -A\left[\pi_a (\log\pi_a + H) - \textstyle\sum_j \pi_j^2 (\log\pi_j + H)\right]
 
     Args:
-        logits: tensor ``(..., K)`` of a floating dtype.
-        tokens: integer tensor ``(...)``.
-        advantages: tensor ``(...)``.
+        logits: tensor ``(..., K)`` of a floating dtype; ``-inf`` masks an action.
+        tokens: integer tensor ``(...)`` in ``[0, K)``.
+        advantages: floating tensor ``(...)``.
 
     Returns:
         Tensor ``(...)`` in nats.
 
     Raises:
-        TypeError, ValueError, IndexError: as :func:`token_logprob_entropy`.
+        TypeError, ValueError, IndexError: as :func:`token_logprob_entropy`, also for advantages of
+            another dtype or shape.
+
+    Source: twin of :func:`xent.reference.policy.token_entropy_change`.
     """
-    _check_tokens(logits, tokens)
+    arguments.labels(tokens, arguments.classes(logits), "tokens")
+    advantages = upcast(arguments.like(advantages, "advantages", tokens))
     log_pi = torch.log_softmax(upcast(logits), -1)
     pi = log_pi.exp()
     pull = pi * (_without_infinity(log_pi) + _entropy(log_pi)[..., None])
@@ -84,12 +95,15 @@ def group_relative_advantages(
         Tensor ``(..., G)``.
 
     Raises:
+        TypeError: if the rewards are no floating tensor, or ``standardize`` not True or False.
         ValueError: for an empty group, an unknown baseline, or leave-one-out in a group of one.
+
+    Source: twin of :func:`xent.reference.policy.group_relative_advantages`.
     """
+    rewards = upcast(arguments.floating(rewards, "rewards"))
     if rewards.ndim == 0 or rewards.shape[-1] == 0:
         raise ValueError(f"rewards must have a last axis of responses, got {tuple(rewards.shape)}")
-    if baseline not in ("mean", "leave-one-out", "none"):
-        raise ValueError(f"baseline must be 'mean', 'leave-one-out' or 'none', got {baseline!r}")
+    choice(baseline, "baseline", ("mean", "leave-one-out", "none"))
     size = rewards.shape[-1]
     if baseline == "leave-one-out" and size < 2:
         raise ValueError("rewards must hold at least 2 responses per group for leave-one-out")
@@ -97,11 +111,13 @@ def group_relative_advantages(
     advantages = rewards if baseline == "none" else centered
     if baseline == "leave-one-out":
         advantages = advantages * size / (size - 1)
-    if not standardize:
+    if not flag(standardize, "standardize"):
         return advantages
-    equal = (rewards == rewards[..., :1]).all(-1, keepdim=True)
-    scale = torch.where(equal, 1.0, centered.square().mean(-1, keepdim=True).sqrt())
-    return torch.where(equal, torch.zeros_like(advantages), advantages / scale)
+    size = (rewards.amax(-1) - rewards.amin(-1))[..., None]
+    equal = size == 0
+    unit = torch.where(equal, 1.0, size)  # squares of tiny rewards underflow
+    variance = torch.where(equal, 1.0, (centered / unit).square().mean(-1, keepdim=True))
+    return torch.where(equal, 0.0, advantages / (unit * variance.sqrt()))
 
 
 def policy_loss(
@@ -118,27 +134,33 @@ def policy_loss(
     .. math:: \max\left(-A\rho,\; -A \operatorname{clip}(\rho, 1 - c_l, 1 + c_h)\right)
 
     Args:
-        logprobs: log-probabilities of the sampled tokens.
+        logprobs: log-probabilities of the sampled tokens ``(...)``.
         old_logprobs: the same under the sampling policy.
         advantages: a tensor of the same shape.
         clip_low: :math:`c_l \ge 0`, or None (both) for no clipping.
-        clip_high: :math:`c_h \ge 0`.
+        clip_high: :math:`c_h \ge 0`. A ratio beyond float32 is infinite.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         Scalar, or a tensor of the shape of ``logprobs``.
 
     Raises:
-        ValueError: if shapes differ, one clip alone is None, or the reduction is unknown.
+        TypeError: if an argument is no floating tensor or a clip no number.
+        ValueError: if shapes differ, a clip is negative or alone None, or the reduction is unknown.
+
+    Source: twin of :func:`xent.reference.policy.policy_loss`.
     """
-    _check_shapes(logprobs, old_logprobs=old_logprobs, advantages=advantages)
+    arguments.floating(logprobs, "logprobs")
+    old_logprobs = upcast(arguments.like(old_logprobs, "old_logprobs", logprobs))
+    advantages = upcast(arguments.like(advantages, "advantages", logprobs))
     if (clip_low is None) != (clip_high is None):
         raise ValueError("clip_low and clip_high must both be numbers or both be None")
-    ratio = (logprobs - old_logprobs).exp()
+    ratio = (upcast(logprobs) - old_logprobs).exp()
     losses = -advantages * ratio
     if clip_low is not None:
-        clipped = -advantages * ratio.clamp(1 - clip_low, 1 + clip_high)
-        losses = torch.maximum(losses, clipped)
+        low = arguments.scalar(clip_low, "clip_low", low=0)
+        high = arguments.scalar(clip_high, "clip_high", low=0)
+        losses = torch.maximum(losses, -advantages * ratio.clamp(1 - low, 1 + high))
     return reduce(losses, torch.ones_like(losses, dtype=torch.bool), reduction)
 
 
@@ -165,7 +187,9 @@ def grpo_loss(
         Scalar, or a tensor ``(..., G, T)``.
 
     Raises:
-        ValueError: as :func:`policy_loss` and :func:`group_relative_advantages`.
+        TypeError, ValueError: as :func:`policy_loss` and :func:`group_relative_advantages`.
+
+    Source: twin of :func:`xent.reference.policy.grpo_loss`.
     """
     advantages = _per_token(group_relative_advantages(rewards), logprobs)
     clips = {"clip_low": clip_low, "clip_high": clip_high}
@@ -191,7 +215,9 @@ def rloo_loss(
         Scalar, or a tensor ``(..., G, T)``.
 
     Raises:
-        ValueError: as :func:`policy_loss` and :func:`group_relative_advantages`.
+        TypeError, ValueError: as :func:`policy_loss` and :func:`group_relative_advantages`.
+
+    Source: twin of :func:`xent.reference.policy.rloo_loss`.
     """
     advantages = group_relative_advantages(rewards, baseline="leave-one-out", standardize=False)
     advantages = _per_token(advantages, logprobs)
@@ -218,7 +244,9 @@ def reinforce_loss(
         Scalar, or a tensor ``(..., G, T)``.
 
     Raises:
-        ValueError: as :func:`policy_loss` and :func:`group_relative_advantages`.
+        TypeError, ValueError: as :func:`policy_loss` and :func:`group_relative_advantages`.
+
+    Source: twin of :func:`xent.reference.policy.reinforce_loss`.
     """
     advantages = group_relative_advantages(rewards, baseline="none", standardize=False)
     advantages = _per_token(advantages, logprobs)
@@ -230,18 +258,22 @@ def token_covariance(logprobs: torch.Tensor, advantages: torch.Tensor) -> torch.
     """Return every token's contribution to the batch covariance: twin of the reference.
 
     Args:
-        logprobs: log-probabilities of the sampled tokens.
+        logprobs: log-probabilities of the sampled tokens ``(...)``.
         advantages: a tensor of the same shape.
 
     Returns:
         Tensor of the same shape, without gradient.
 
     Raises:
+        TypeError: if an argument is no floating tensor.
         ValueError: if shapes differ or the batch is empty.
+
+    Source: twin of :func:`xent.reference.policy.token_covariance`.
     """
-    _check_shapes(logprobs, advantages=advantages)
-    _check_filled(logprobs, "logprobs")
-    logprobs, advantages = logprobs.detach(), advantages.detach()
+    arguments.like(advantages, "advantages", arguments.floating(logprobs, "logprobs"))
+    if logprobs.numel() == 0:
+        raise ValueError("logprobs must hold at least one token")
+    logprobs, advantages = upcast(logprobs.detach()), upcast(advantages.detach())
     return (logprobs - logprobs.mean()) * (advantages - advantages.mean())
 
 
@@ -256,7 +288,7 @@ def clip_cov_mask(
     """Return True for the tokens that Clip-Cov keeps: twin of the reference.
 
     Args:
-        covariances: :func:`token_covariance` of the batch.
+        covariances: :func:`token_covariance` of the batch ``(...)``.
         priority: uniform random numbers of the same shape; the lowest inside the window drop out.
         low: lower end of the window.
         high: upper end of the window.
@@ -266,12 +298,17 @@ def clip_cov_mask(
         Bool tensor of the same shape; multiply the token losses by it.
 
     Raises:
-        ValueError: if shapes differ, the window is empty or the fraction leaves (0, 1].
+        TypeError: if an argument is no floating tensor or an option no number.
+        ValueError: for NaN, an empty batch, shapes that differ, ``high`` not above ``low``, or a
+            fraction outside (0, 1].
+
+    Source: twin of :func:`xent.reference.policy.clip_cov_mask`.
     """
-    _check_shapes(covariances, priority=priority)
-    _check_fraction(fraction)
-    if not low < high:
-        raise ValueError(f"low must be below high, got {low} and {high}")
+    arguments.like(priority, "priority", arguments.filled(covariances, "covariances"))
+    arguments.filled(priority, "priority")
+    low = arguments.scalar(low, "low")
+    high = arguments.scalar(high, "high", low=low, open_low=True)
+    fraction = _fraction(fraction)
     eligible = (covariances > low) & (covariances < high)
     order = torch.where(eligible, priority, math.inf).flatten().argsort(stable=True)
     quota = min(max(1, int(fraction * covariances.numel())), int(eligible.sum()))
@@ -284,14 +321,17 @@ def kl_cov_mask(covariances: torch.Tensor, *, fraction: float = 2e-3) -> torch.T
     """Return True for the tokens that KL-Cov penalizes, the top fraction by covariance.
 
     Args:
-        covariances: :func:`token_covariance` of the batch.
+        covariances: :func:`token_covariance` of the batch ``(...)``.
         fraction: share of all tokens, in (0, 1]; at least one.
 
     Returns:
         Bool tensor of the same shape.
 
     Raises:
-        ValueError: if the batch is empty or the fraction leaves (0, 1].
+        TypeError: if the covariances are no floating tensor or the fraction no number.
+        ValueError: for NaN, an empty batch, or a fraction outside (0, 1].
+
+    Source: twin of :func:`xent.reference.policy.kl_cov_mask`.
     """
     return _top(covariances, fraction, "covariances")
 
@@ -307,9 +347,9 @@ def kl_cov_penalty(
     r"""Return :math:`\beta\,|\log\pi - \log\pi_{old}|` of the selected tokens, else 0.
 
     Args:
-        logprobs: log-probabilities of the sampled tokens.
+        logprobs: log-probabilities of the sampled tokens ``(...)``.
         old_logprobs: the same under the sampling policy.
-        selected: bool tensor, :func:`kl_cov_mask`.
+        selected: bool tensor of the same shape, :func:`kl_cov_mask`.
         beta: the coefficient, positive.
         reduction: ``"mean"`` over all tokens, ``"sum"`` or ``"none"``.
 
@@ -317,12 +357,16 @@ def kl_cov_penalty(
         Scalar, or a tensor of the shape of ``logprobs``.
 
     Raises:
-        ValueError: if shapes differ or beta is not positive.
+        TypeError: if the log-probabilities are no floating tensors, ``selected`` no bool tensor, or
+            beta no number.
+        ValueError: if shapes differ, beta is not positive or the reduction is unknown.
+
+    Source: twin of :func:`xent.reference.policy.kl_cov_penalty`.
     """
-    _check_shapes(logprobs, old_logprobs=old_logprobs, selected=selected)
-    if not beta > 0:
-        raise ValueError(f"beta must be positive, got {beta}")
-    gap = beta * (logprobs - old_logprobs).abs()
+    arguments.floating(logprobs, "logprobs")
+    old_logprobs = upcast(arguments.like(old_logprobs, "old_logprobs", logprobs))
+    arguments.mask(selected, "selected", logprobs)
+    gap = arguments.positive(beta, "beta") * (upcast(logprobs) - old_logprobs).abs()
     losses = torch.where(selected, gap, torch.zeros_like(gap))
     return reduce(losses, torch.ones_like(selected), reduction)
 
@@ -333,7 +377,7 @@ def steer_entropy_change(
     r"""Return STEER's estimate :math:`A\,(1 - \pi_a)(\log\pi_a + H)`: twin of the reference.
 
     Args:
-        logprobs: log-probabilities of the sampled tokens.
+        logprobs: log-probabilities of the sampled tokens ``(...)``, at most 0 (not tested).
         entropies: entropies of the policy there.
         advantages: a tensor of the same shape.
 
@@ -341,10 +385,14 @@ def steer_entropy_change(
         Tensor of the same shape, without gradient.
 
     Raises:
+        TypeError: if an argument is no floating tensor.
         ValueError: if shapes differ.
+
+    Source: twin of :func:`xent.reference.policy.steer_entropy_change`.
     """
-    _check_shapes(logprobs, entropies=entropies, advantages=advantages)
-    logprobs, entropies = logprobs.detach(), entropies.detach()
+    logprobs = upcast(arguments.floating(logprobs, "logprobs").detach())
+    entropies = upcast(arguments.like(entropies, "entropies", logprobs).detach())
+    advantages = upcast(arguments.like(advantages, "advantages", logprobs).detach())
     return -advantages * torch.expm1(logprobs) * (logprobs + entropies)
 
 
@@ -354,7 +402,7 @@ def steer_weights(
     r"""Return STEER's token weights :math:`e^{-k|\Omega|}`: twin of the reference.
 
     Args:
-        changes: :func:`steer_entropy_change`, or :func:`token_entropy_change`, of a batch.
+        changes: :func:`steer_entropy_change` or :func:`token_entropy_change` of a batch ``(...)``.
         lowest: weight of the largest change, in (0, 1].
         floor: positive; keeps weights near 1 when every change is small.
 
@@ -362,14 +410,14 @@ def steer_weights(
         Tensor of the same shape in [``lowest``, 1].
 
     Raises:
-        ValueError: if the batch is empty or an option is out of range.
+        TypeError: if ``changes`` is no floating tensor or an option no number.
+        ValueError: for NaN, an empty batch, or an option out of range.
+
+    Source: twin of :func:`xent.reference.policy.steer_weights`.
     """
-    _check_filled(changes, "changes")
-    if not 0 < lowest <= 1:
-        raise ValueError(f"lowest must lie in (0, 1], got {lowest}")
-    if not floor > 0:
-        raise ValueError(f"floor must be positive, got {floor}")
-    size = changes.abs()
+    size = upcast(arguments.filled(changes, "changes")).abs()
+    lowest = arguments.scalar(lowest, "lowest", low=0, high=1, open_low=True)
+    floor = arguments.positive(floor, "floor")
     return (math.log(lowest) * size / size.max().clamp(min=floor)).exp()
 
 
@@ -377,14 +425,17 @@ def high_entropy_mask(entropies: torch.Tensor, *, fraction: float = 0.2) -> torc
     """Return True for the forking tokens, the top fraction of the batch by entropy.
 
     Args:
-        entropies: token entropies of a batch.
+        entropies: token entropies of a batch ``(...)``.
         fraction: share of tokens to keep, in (0, 1]; at least one.
 
     Returns:
         Bool tensor of the same shape.
 
     Raises:
-        ValueError: if the batch is empty or the fraction leaves (0, 1].
+        TypeError: if the entropies are no floating tensor or the fraction no number.
+        ValueError: for NaN, an empty batch, or a fraction outside (0, 1].
+
+    Source: twin of :func:`xent.reference.policy.high_entropy_mask`.
     """
     return _top(entropies, fraction, "entropies")
 
@@ -400,11 +451,15 @@ def nucleus_mask(logits: torch.Tensor, *, top_p: float = 0.8) -> torch.Tensor:
         Bool tensor ``(..., K)``: cumulative probability at most ``top_p``, and the top action.
 
     Raises:
-        ValueError: if ``top_p`` leaves (0, 1].
+        TypeError: if the logits are no floating tensor or ``top_p`` no number.
+        ValueError: if ``top_p`` leaves (0, 1], for NaN, or a row without a finite logit.
+
+    Source: twin of :func:`xent.reference.policy.nucleus_mask`.
     """
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
-    pi = torch.softmax(upcast(logits.detach()), -1)
+    top_p = arguments.scalar(top_p, "top_p", low=0, high=1, open_low=True)
+    pi = torch.softmax(upcast(arguments.classes(logits).detach()), -1)
+    if pi.isnan().any():
+        raise ValueError("logits must have no NaN or +inf and a finite entry in each row")
     pi, order = pi.sort(dim=-1, descending=True, stable=True)
     inside = pi.cumsum(-1) <= top_p
     inside[..., 0] = True
@@ -422,7 +477,9 @@ def nucleus_entropy(logits: torch.Tensor, *, top_p: float = 0.8) -> torch.Tensor
         Tensor ``(...)`` in nats; no gradient reaches an action outside the nucleus.
 
     Raises:
-        ValueError: if ``top_p`` leaves (0, 1].
+        TypeError, ValueError: as :func:`nucleus_mask`.
+
+    Source: twin of :func:`xent.reference.policy.nucleus_entropy`.
     """
     inside = nucleus_mask(logits, top_p=top_p)
     masked = upcast(logits).masked_fill(~inside, -math.inf)
@@ -433,20 +490,24 @@ def anchored_penalty(entropies: torch.Tensor, mask: torch.Tensor, anchor: float)
     """Return SIREN's squared distance of the masked mean entropy from its initial value.
 
     Args:
-        entropies: nucleus entropies of a batch.
+        entropies: nucleus entropies of a batch ``(...)``.
         mask: bool tensor of the same shape, at least one True.
         anchor: the same mean under the initial policy.
 
     Returns:
-        Scalar tensor.
+        Scalar tensor, squared nats.
 
     Raises:
+        TypeError: if the entropies are no floating tensor, the mask no bool tensor, or the anchor
+            no number.
         ValueError: if shapes differ or the mask is empty.
+
+    Source: twin of :func:`xent.reference.policy.anchored_penalty`.
     """
-    _check_shapes(entropies, mask=mask)
-    if not mask.any():
+    entropies = upcast(arguments.floating(entropies, "entropies"))
+    if not arguments.mask(mask, "mask", entropies).any():
         raise ValueError("mask must keep at least one token")
-    return (entropies[mask].mean() - anchor) ** 2
+    return (entropies[mask].mean() - arguments.scalar(anchor, "anchor")) ** 2
 
 
 def _entropy(log_pi):
@@ -459,47 +520,19 @@ def _without_infinity(log_pi):
 
 
 def _top(values, fraction, name):
-    _check_filled(values, name)
-    _check_fraction(fraction)
-    count = max(1, int(fraction * values.numel()))
+    arguments.filled(values, name)
+    count = max(1, int(_fraction(fraction) * values.numel()))
     threshold = values.detach().flatten().sort().values[-count]
     return values >= threshold
 
 
 def _per_token(advantages, logprobs):
+    arguments.floating(logprobs, "logprobs")
     if logprobs.ndim < 2 or logprobs.shape[:-1] != advantages.shape:
         shapes = tuple(logprobs.shape[:-1]), tuple(advantages.shape)
         raise ValueError(f"rewards must have shape {shapes[0]}, got {shapes[1]}")
     return advantages[..., None].expand(logprobs.shape)
 
 
-def _check_shapes(first, **others):
-    for name, tensor in others.items():
-        if tensor.shape != first.shape:
-            raise ValueError(
-                f"{name} must have shape {tuple(first.shape)}, got {tuple(tensor.shape)}"
-            )
-
-
-def _check_filled(values, name):
-    if values.numel() == 0:
-        raise ValueError(f"{name} must hold at least one token")
-
-
-def _check_fraction(fraction):
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction must lie in (0, 1], got {fraction}")
-
-
-def _check_tokens(logits, tokens):
-    if not logits.is_floating_point():
-        raise TypeError(f"logits must be a floating tensor, got {logits.dtype}")
-    if tokens.is_floating_point() or tokens.dtype == torch.bool:
-        raise TypeError(f"tokens must be integers, got {tokens.dtype}")
-    if logits.ndim == 0 or logits.shape[:-1] != tokens.shape:
-        raise ValueError(
-            f"tokens must have shape {tuple(logits.shape[:-1])}, got {tuple(tokens.shape)}"
-        )
-    classes = logits.shape[-1]
-    if tokens.numel() and not ((tokens >= 0) & (tokens < classes)).all():
-        raise IndexError(f"tokens must lie in [0, {classes})")
+def _fraction(fraction):
+    return arguments.scalar(fraction, "fraction", low=0, high=1, open_low=True)

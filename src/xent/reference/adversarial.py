@@ -39,13 +39,11 @@ def linear_worst_margins(weights, bias, inputs, labels, radius: float) -> np.nda
     Source: chapter *Adversarial robustness*, equation (exact).
     """
     w, b = arguments.finite(weights, "weights", ndim=2), arguments.finite(bias, "bias", ndim=1)
-    x = arguments.finite(inputs, "inputs", ndim=2)
+    x = arguments.finite(inputs, "inputs", ndim=2, low=0, high=1)
     if len(b) != len(w):
         raise ValueError(f"bias must have {len(w)} entries, one per row of weights, got {len(b)}")
     if x.shape[1] != w.shape[1]:
         raise ValueError(f"inputs must have {w.shape[1]} columns as weights, got {x.shape[1]}")
-    if ((x < 0) | (x > 1)).any():
-        raise ValueError("inputs must lie in [0, 1]")
     y = arguments.labels(labels, x.shape[:1], len(w))
     radius = arguments.scalar(radius, "radius", low=0)
     low, high = np.maximum(x - radius, 0)[:, None], np.minimum(x + radius, 1)[:, None]
@@ -91,13 +89,13 @@ def instance_weights(losses, strength: float) -> np.ndarray:
         float64 array ``(m,)`` that sums to 1.
 
     Raises:
-        ValueError: for losses that are not finite or ``strength`` not positive.
+        ValueError: for no losses, losses that are not finite, or ``strength`` not positive.
 
     Source: *Doubly Robust Instance-Reweighted Adversarial Training*; chapter *Adversarial
     robustness*, equation (weights).
     """
-    losses = arguments.finite(losses, "losses", ndim=1)
-    return softmax(losses / arguments.positive(strength, "strength"))
+    losses = _examples(losses)
+    return softmax((losses - losses.max()) / arguments.positive(strength, "strength"))
 
 
 def instance_reweighted_risk(losses, strength: float) -> float:
@@ -111,13 +109,13 @@ def instance_reweighted_risk(losses, strength: float) -> float:
         A number between the mean and the maximum of the losses.
 
     Raises:
-        ValueError: for losses that are not finite or ``strength`` not positive.
+        ValueError: for no losses, losses that are not finite, or ``strength`` not positive.
 
     Source: as :func:`instance_weights`.
     """
-    losses = arguments.finite(losses, "losses", ndim=1)
-    r = arguments.positive(strength, "strength")
-    return float(r * (logsumexp(losses / r) - np.log(len(losses))))
+    losses, r = _examples(losses), arguments.positive(strength, "strength")
+    excess = logsumexp((losses - losses.max()) / r)
+    return float(losses.max() + r * (excess - np.log(len(losses))))
 
 
 def crossmax(logits, rank: int = 3) -> np.ndarray:
@@ -142,7 +140,8 @@ def crossmax(logits, rank: int = 3) -> np.ndarray:
     z = arguments.logits(arguments.finite(logits, "logits"))
     if z.ndim < 2:
         raise ValueError(f"logits must have predictors first, classes last, got shape {z.shape}")
-    if not 1 <= arguments.integer(rank, "rank") <= len(z):
+    rank = arguments.integer(rank, "rank")
+    if not 1 <= rank <= len(z):
         raise ValueError(f"rank must lie in [1, {len(z)}], the number of predictors, got {rank}")
     z = z - z.max(axis=-1, keepdims=True)
     z = z - z.max(axis=0)
@@ -158,7 +157,7 @@ def substitution_bound(score, overlaps, changes: int) -> np.ndarray:
     by at most :math:`1-\prod q_i`; the worst choice takes the smallest :math:`q_i`.
 
     Args:
-        score: smoothed scores in [0, 1], any shape.
+        score: smoothed scores in [0, 1], of a shape that broadcasts with ``(...)``.
         overlaps: array ``(..., L)`` of :math:`q_i` in [0, 1], one per word.
         changes: number of words the attacker may change, at least 0.
 
@@ -166,15 +165,25 @@ def substitution_bound(score, overlaps, changes: int) -> np.ndarray:
         float64 array, at most 1.
 
     Raises:
-        ValueError: for entries outside [0, 1] or a negative number of changes.
+        ValueError: for entries outside [0, 1], shapes that do not match, or a negative number of
+            changes.
         TypeError: if ``changes`` is not an integer.
 
     Source: after *Certified Robustness to Word Substitution Ranking Attack*; chapter *Adversarial
     robustness*, equation (certificate).
     """
-    score, q = arguments.array(score, "score"), arguments.array(overlaps, "overlaps")
-    for name, value in (("score", score), ("overlaps", q)):
-        if not ((value >= 0) & (value <= 1)).all():
-            raise ValueError(f"{name} must lie in [0, 1]")
+    score = arguments.finite(score, "score", low=0, high=1)
+    q = arguments.finite(overlaps, "overlaps", low=0, high=1)
+    if q.ndim == 0:
+        raise ValueError("overlaps must have at least one axis (the words), got a scalar")
     worst = np.sort(q, axis=-1)[..., : arguments.integer(changes, "changes", low=0)]
-    return np.minimum(score + 1 - worst.prod(axis=-1), 1.0)
+    kept = worst.prod(axis=-1)
+    arguments.broadcastable(score=score, overlaps=kept)
+    return np.minimum(score + 1 - kept, 1.0)
+
+
+def _examples(losses):
+    losses = arguments.finite(losses, "losses", ndim=1)
+    if losses.size == 0:
+        raise ValueError("losses must hold at least one example")
+    return losses

@@ -7,28 +7,56 @@ from __future__ import annotations
 
 import numpy as np
 
+LARGEST = 1e100  # its square and cube are still numbers of float64
 
-def array(value, name: str, *, ndim: int | None = None) -> np.ndarray:
-    """Return ``value`` as a float64 array without NaN; ``ndim`` fixes the number of axes."""
+
+def array(value, name: str, *, ndim: int | None = None, dtype=np.float64) -> np.ndarray:
+    """Return ``value`` as a float64 array of numbers up to ``LARGEST`` in size, or infinite.
+
+    ``ndim`` fixes the number of axes; ``dtype=np.complex128`` allows complex numbers.
+    """
+    kind = "complex" if dtype == np.complex128 else "real"
     try:
         given = np.asarray(value)
-        if given.dtype.kind in "cSU":
+        if given.dtype.kind in "SU" or (given.dtype.kind == "c" and kind == "real"):
             raise TypeError(f"got dtype {given.dtype}")
-        result = given.astype(np.float64)
+        result = given.astype(dtype)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be an array of real numbers: {error}") from None
+        raise TypeError(f"{name} must be an array of {kind} numbers: {error}") from None
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {result.shape}")
     if np.isnan(result).any():
         raise ValueError(f"{name} contains NaN; every entry must be a number")
+    if ((np.abs(result) > LARGEST) & np.isfinite(result)).any():
+        raise ValueError(f"{name} must be at most {LARGEST:g} in size, or its powers overflow")
     return result
 
 
-def finite(value, name: str, *, ndim: int | None = None) -> np.ndarray:
-    """Return ``value`` as a float64 array of finite numbers."""
-    result = array(value, name, ndim=ndim)
+def finite(
+    value,
+    name: str,
+    *,
+    ndim: int | None = None,
+    low: float = -np.inf,
+    high: float = np.inf,
+    dtype=np.float64,
+) -> np.ndarray:
+    """Return ``value`` as an array of finite numbers from ``low`` to ``high``."""
+    result = array(value, name, ndim=ndim, dtype=dtype)
     if not np.isfinite(result).all():
         raise ValueError(f"{name} contains an infinity; every entry must be finite")
+    if dtype == np.float64 and ((result < low) | (result > high)).any():
+        one_sided = f"be >= {low:g}" if high == np.inf else f"be <= {high:g}"
+        allowed = f"lie in [{low:g}, {high:g}]" if np.isfinite(low + high) else one_sided
+        raise ValueError(f"{name} must {allowed} everywhere")
+    return result
+
+
+def positives(value, name: str, *, ndim: int | None = None) -> np.ndarray:
+    """Return ``value`` as an array of numbers above zero, their inverses up to ``LARGEST``."""
+    result = finite(value, name, ndim=ndim)
+    if (result < 1 / LARGEST).any():
+        raise ValueError(f"{name} must be > 0 everywhere, at least {1 / LARGEST:g}")
     return result
 
 
@@ -47,28 +75,39 @@ def logits(value, name: str = "logits", *, axis: int = -1) -> np.ndarray:
     return result
 
 
-def labels(value, shape: tuple[int, ...], num_classes: int, *, ignore_index: int | None = None):
-    """Return integer labels of the given shape in [0, num_classes) or equal to ``ignore_index``."""
-    if ignore_index is not None:
-        integer(ignore_index, "ignore_index")
+def integers(value, name: str) -> np.ndarray:
+    """Return ``value`` as an array of integers; one without entries may have any dtype."""
     try:
         result = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"labels must be an array of integers: {error}") from None
-    if result.size == 0:
-        result = result.astype(np.int64)
-    if result.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers, got dtype {result.dtype}")
+        raise TypeError(f"{name} must be an array of integers: {error}") from None
+    if result.size and result.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got dtype {result.dtype}")
+    return result.astype(np.int64)
+
+
+def labels(
+    value,
+    shape: tuple[int, ...],
+    num_classes: int,
+    name: str = "labels",
+    *,
+    ignore_index: int | None = None,
+):
+    """Return integer labels of the given shape in [0, num_classes) or equal to ``ignore_index``."""
+    if ignore_index is not None:
+        integer(ignore_index, "ignore_index")
+    result = integers(value, name)
     if result.shape != tuple(shape):
-        raise ValueError(f"labels must have shape {tuple(shape)}, got {result.shape}")
+        raise ValueError(f"{name} must have shape {tuple(shape)}, got {result.shape}")
     allowed = (result >= 0) & (result < num_classes)
     if ignore_index is not None:
         allowed |= result == ignore_index
     if not allowed.all():
         bad = result[~allowed].flat[0]
         extra = "" if ignore_index is None else f" or equal ignore_index={ignore_index}"
-        raise IndexError(f"labels must lie in [0, {num_classes}){extra}, got {bad}")
-    return result.astype(np.int64)
+        raise IndexError(f"{name} must lie in [0, {num_classes}){extra}, got {bad}")
+    return result
 
 
 def distribution(value, name: str, *, axis: int = -1, atol: float = 1e-9) -> np.ndarray:
@@ -100,8 +139,8 @@ def scalar(
     value,
     name: str,
     *,
-    low: float = -np.inf,
-    high: float = np.inf,
+    low: float = -LARGEST,
+    high: float = LARGEST,
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
@@ -121,10 +160,10 @@ def scalar(
 
 
 def positive(value, name: str) -> float:
-    """Return a finite float above zero."""
+    """Return a float above zero, neither it nor its inverse beyond ``LARGEST``."""
     result = scalar(value, name, low=0.0, open_low=True)
-    if not np.isfinite(result):
-        raise ValueError(f"{name} must be finite, got {result}")
+    if result < 1 / LARGEST:
+        raise ValueError(f"{name} must be at least {1 / LARGEST:g}, got {result}")
     return result
 
 
@@ -135,6 +174,13 @@ def integer(value, name: str, *, low: int | None = None) -> int:
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
     return int(value)
+
+
+def flag(value, name: str) -> bool:
+    """Return ``value`` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def choice(value, name: str, allowed: tuple[str, ...]) -> str:

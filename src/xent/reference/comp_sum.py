@@ -417,18 +417,19 @@ def bounded_softmax(p, tau: float, bound: float) -> np.ndarray:
     Args:
         p: label probabilities ``(n,)``.
         tau: index of the family, at least 0.
-        bound: :math:`\Lambda > 0`.
+        bound: :math:`\Lambda` in (0, 300].
 
     Returns:
         float64 array ``(n,)``.
 
     Raises:
-        ValueError: if ``p`` is no distribution, ``tau`` is below 0 or ``bound`` not positive.
+        ValueError: if ``p`` is no distribution, ``tau`` is below 0 or ``bound`` outside (0, 300].
 
     Source: chapter *Minimizability gaps*, theorem "clip" (ours).
     """
     p = arguments.distribution(arguments.finite(p, "p", ndim=1), "p")
-    q, ratio = _index(tau) - 1, np.exp(2 * arguments.positive(bound, "bound"))
+    q = _index(tau) - 1
+    ratio = np.exp(2 * arguments.scalar(bound, "bound", low=0, open_low=True, high=300))
     levels = _two_levels(p, q, ratio) if q >= 1 else _clipped(p, q, ratio)
     return levels / levels.sum()
 
@@ -439,13 +440,13 @@ def bounded_conditional_infimum(p, tau: float, bound: float) -> np.ndarray:
     Args:
         p: label probabilities ``(..., n)``.
         tau: index of the family, at least 0.
-        bound: :math:`\Lambda > 0`.
+        bound: :math:`\Lambda` in (0, 300].
 
     Returns:
         float64 array of the leading axes.
 
     Raises:
-        ValueError: if ``p`` is no distribution, ``tau`` is below 0 or ``bound`` not positive.
+        ValueError: if ``p`` is no distribution, ``tau`` is below 0 or ``bound`` outside (0, 300].
 
     Source: chapter *Minimizability gaps*, theorem "clip" (ours).
     """
@@ -462,16 +463,23 @@ def bounded_minimizability_gap(best_risk: float, p, tau: float, bound: float) ->
         best_risk: :math:`R^*_\tau(H)`, the smallest risk in the hypothesis set.
         p: label probabilities ``(N, n)``, one row per equally likely point.
         tau: index of the family, at least 0.
-        bound: :math:`\Lambda > 0`; at each point the scores of H fill
+        bound: :math:`\Lambda` in (0, 300]; at each point the scores of H fill
             :math:`[-\Lambda, \Lambda]^n`.
 
+    Returns:
+        float, nats; at least 0 if ``best_risk`` is what it is said to be.
+
     Raises:
-        ValueError: as :func:`bounded_conditional_infimum`, or if ``best_risk`` is not finite.
+        ValueError: as :func:`bounded_conditional_infimum`, for no point, or if ``best_risk`` is
+            not finite.
 
     Source: chapter *Minimizability gaps*, equation (gap).
     """
-    arguments.finite(best_risk, "best_risk", ndim=0)
-    return float(best_risk - np.mean(bounded_conditional_infimum(p, tau, bound)))
+    best_risk = arguments.scalar(best_risk, "best_risk")
+    infima = bounded_conditional_infimum(p, tau, bound)
+    if infima.size == 0:
+        raise ValueError("p must hold at least one point")
+    return float(best_risk - infima.mean())
 
 
 def margin_comp_sum(logits, labels, tau: float = 1.0, rho: float = 1.0) -> np.ndarray:
@@ -699,9 +707,9 @@ def _clipped(p: np.ndarray, q: float, ratio: float) -> np.ndarray:
 def _two_levels(p: np.ndarray, q: float, ratio: float) -> np.ndarray:
     """The best vertex of the cone max <= ratio * min: the u likeliest classes on top."""
     order = np.argsort(-p, kind="stable")
-    u = np.arange(len(p) + 1)
-    upper = np.append(0.0, np.cumsum(p[order]))
-    gains = (ratio**q * upper + 1 - upper) / (u * ratio + len(p) - u) ** q
+    u = np.arange(1, len(p) + 1)
+    upper = np.cumsum(p[order])
+    log_gains = np.log(upper + (1 - upper) * ratio**-q) - q * np.log(u + (len(p) - u) / ratio)
     levels = np.ones(len(p))
-    levels[order[: gains.argmax()]] = ratio
+    levels[order[: u[log_gains.argmax()]]] = ratio
     return levels

@@ -180,7 +180,7 @@ def renyi_entropy(p, alpha: float, axis: int = -1) -> np.ndarray:
     Source: Renyi (1961); chapter *Entropy, cross-entropy and divergence*.
     """
     p = arguments.distribution(p, "p", axis=axis)
-    alpha = arguments.scalar(alpha, "alpha", low=0.0)
+    alpha = arguments.scalar(alpha, "alpha", low=0.0, high=np.inf)
     if alpha == 1.0:
         return entr(p).sum(axis=axis)
     if alpha == np.inf:

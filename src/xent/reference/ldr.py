@@ -39,7 +39,7 @@ def label_margins(logits, labels, margin: float = 0.0) -> np.ndarray:
     """
     z = arguments.finite(logits, "logits", ndim=2)
     y = arguments.labels(labels, z.shape[:1], z.shape[1])
-    c = arguments.scalar(margin, "margin", low=0.0, high=np.inf, open_high=True)
+    c = arguments.scalar(margin, "margin", low=0.0)
     others = np.arange(z.shape[1]) != y[:, None]
     return z - np.take_along_axis(z, y[:, None], axis=-1) + c * others
 
@@ -116,7 +116,7 @@ def crammer_singer_loss(logits, labels, margin: float = 1.0) -> np.ndarray:
     if z.shape[1] < 2:
         raise ValueError(f"logits must have at least 2 classes, got shape {z.shape}")
     y = arguments.labels(labels, z.shape[:1], z.shape[1])[:, None]
-    c = arguments.scalar(margin, "margin", low=0.0, high=np.inf, open_high=True)
+    c = arguments.scalar(margin, "margin", low=0.0)
     rival = np.where(np.arange(z.shape[1]) == y, -np.inf, z).max(axis=-1)
     return np.maximum(0.0, c + rival - np.take_along_axis(z, y, axis=-1)[:, 0])
 
@@ -333,8 +333,8 @@ def _ranking(p, scores, k):
 
 def _temperatures(lam, size: int) -> np.ndarray:
     lam = arguments.array(lam, "lam")
-    if (lam < 0).any():
-        raise ValueError("lam must be >= 0 everywhere; it is the price of a nat")
+    if ((lam < 1 / arguments.LARGEST) & (lam != 0)).any():
+        raise ValueError(f"lam must be 0 or at least {1 / arguments.LARGEST:g}: the price of a nat")
     if lam.shape not in ((), (size,)):
         raise ValueError(f"lam must be one number or have shape ({size},), got {lam.shape}")
     return np.broadcast_to(lam, (size,))
@@ -361,7 +361,7 @@ def _adaptive(logits, labels, lam0, alpha, margin):
     delta = label_margins(logits, labels, margin)
     if delta.shape[1] < 2:
         raise ValueError(f"logits must have at least 2 classes, got shape {delta.shape}")
-    alpha = arguments.scalar(alpha, "alpha", low=1.0, open_low=True, high=np.inf, open_high=True)
+    alpha = arguments.scalar(alpha, "alpha", low=1.0, open_low=True)
     return delta, arguments.positive(lam0, "lam0"), alpha
 
 

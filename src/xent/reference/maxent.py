@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp, softmax
 
 from xent.reference import arguments
-from xent.reference.softmax import logsumexp, softmax
+
+UNREACHABLE = "moments are not the expectations of any law with full support"
 
 
 class GibbsLaw(NamedTuple):
@@ -66,7 +68,10 @@ def maximum_entropy(features, moments, *, tolerance: float = 1e-12) -> GibbsLaw:
     """
     features, moments = _matched(features, moments, "moments")
     tolerance = arguments.positive(tolerance, "tolerance")
-    center, spread = features.mean(axis=0), np.maximum(np.ptp(features, axis=0), 1e-300)
+    if ((moments < features.min(axis=0)) | (moments > features.max(axis=0))).any():
+        raise ValueError(UNREACHABLE)
+    center, spread = features.mean(axis=0), np.ptp(features, axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
     scaled, target = (features - center) / spread, (moments - center) / spread
 
     def dual(multipliers):
@@ -84,7 +89,7 @@ def maximum_entropy(features, moments, *, tolerance: float = 1e-12) -> GibbsLaw:
         while size > 1e-10 and dual(multipliers + size * step) > before + 1e-15 * abs(before):
             size /= 2
         multipliers = multipliers + size * step
-    raise ValueError("moments are not the expectations of any law with full support")
+    raise ValueError(UNREACHABLE)
 
 
 def q_logarithm(x, q: float) -> np.ndarray:
@@ -95,17 +100,18 @@ def q_logarithm(x, q: float) -> np.ndarray:
         q: any real order.
 
     Returns:
-        float64 array of the shape of ``x``.
+        float64 array of the shape of ``x``; infinite where it exceeds float64.
 
     Raises:
         ValueError: if ``x`` is not positive or ``q`` is not finite.
 
     Source: Tsallis (1988); chapter *Maximum entropy*.
     """
-    x, q = arguments.finite(x, "x"), _order(q)
-    if (x <= 0).any():
-        raise ValueError("x must be positive")
-    return np.log(x) if q == 1.0 else np.expm1((1.0 - q) * np.log(x)) / (1.0 - q)
+    x, q = arguments.positives(x, "x"), arguments.scalar(q, "q")
+    if q == 1.0:
+        return np.log(x)
+    with np.errstate(over="ignore"):
+        return np.expm1((1.0 - q) * np.log(x)) / (1.0 - q)
 
 
 def q_exponential(x, q: float) -> np.ndarray:
@@ -119,19 +125,20 @@ def q_exponential(x, q: float) -> np.ndarray:
         q: any real order.
 
     Returns:
-        float64 array of the shape of ``x``.
+        float64 array of the shape of ``x``; infinite where it exceeds float64.
 
     Raises:
         ValueError: if ``x`` or ``q`` is not finite.
 
     Source: Tsallis (1988); chapter *Maximum entropy*.
     """
-    x, q = arguments.finite(x, "x"), _order(q)
-    if q == 1.0:
-        return np.exp(x)
-    inside = (1.0 - q) * x > -1.0
-    power = np.log1p((1.0 - q) * np.where(inside, x, 0.0)) / (1.0 - q)
-    return np.where(inside, np.exp(power), 0.0 if q < 1.0 else np.inf)
+    x, q = arguments.finite(x, "x"), arguments.scalar(q, "q")
+    with np.errstate(over="ignore"):
+        if q == 1.0:
+            return np.exp(x)
+        inside = (1.0 - q) * x > -1.0
+        power = np.log1p((1.0 - q) * np.where(inside, x, 0.0)) / (1.0 - q)
+        return np.where(inside, np.exp(power), 0.0 if q < 1.0 else np.inf)
 
 
 def _matched(features, vector, name):
@@ -144,10 +151,3 @@ def _matched(features, vector, name):
             f"{name} must have one entry per feature ({features.shape[1]}), got {len(vector)}"
         )
     return features, vector
-
-
-def _order(q):
-    q = arguments.scalar(q, "q")
-    if not np.isfinite(q):
-        raise ValueError(f"q must be finite, got {q}")
-    return q

@@ -15,6 +15,8 @@ from scipy.special import entr, log_softmax, logit, logsumexp
 
 from xent.reference import arguments
 
+LONGEST = 700  # nats; exp overflows soon after
+
 # --- the covariance law -------------------------------------------------------------------------
 
 
@@ -37,13 +39,14 @@ def entropy_change(logits, delta, *, order: int = 1) -> np.ndarray:
 
     Raises:
         ValueError: if shapes differ or ``order`` is not 1, 2 or 3.
+        TypeError: if ``order`` is no integer.
 
     Source: first term, *The Entropy Mechanism of Reinforcement Learning*; the others, chapter
     *The covariance law*.
     """
     pi, log_pi = _policy(logits)
     delta = _like(delta, "delta", pi)
-    if order not in (1, 2, 3):
+    if arguments.integer(order, "order") not in (1, 2, 3):
         raise ValueError(f"order must be 1, 2 or 3, got {order!r}")
     d = _centered(pi, delta)
     s = _centered(pi, log_pi)
@@ -73,13 +76,19 @@ def entropy_change_bound(logits, delta, *, order: int = 1) -> np.ndarray:
         float64 array ``(...)`` in nats. The constant 1 of the first bound is optimal.
 
     Raises:
-        ValueError: if shapes differ or ``order`` is not 1 or 2.
+        ValueError: if shapes differ, a row of ``delta`` spreads over more than 700 nats, where
+            the bound overflows, or ``order`` is not 1 or 2.
+        TypeError: if ``order`` is no integer.
 
     Source: chapter *The covariance law*.
     """
     pi, log_pi = _policy(logits)
     spread = np.ptp(_like(delta, "delta", pi), axis=-1)
-    if order not in (1, 2):
+    if (spread > LONGEST).any():
+        raise ValueError(
+            f"delta must spread over at most {LONGEST} nats in a row, or its exp overflows"
+        )
+    if arguments.integer(order, "order") not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")
     entropy = -_mean(pi, log_pi)
     if order == 1:
@@ -149,13 +158,12 @@ def binary_reward_covariance(p, entropy_correct, entropy_wrong) -> np.ndarray:
         float64 array: the rate at which entropy falls per unit of natural-gradient step.
 
     Raises:
-        ValueError: if ``p`` is not inside (0, 1) or an entropy is negative.
+        ValueError: if ``p`` is not inside (0, 1), an entropy is negative or shapes do not match.
 
     Source: chapter *Reward and entropy*.
     """
-    p = _probability(p)
-    delta = _entropy(entropy_correct, "entropy_correct") - _entropy(entropy_wrong, "entropy_wrong")
-    return p * (1 - p) * (logit(p) - delta)
+    p, correct, wrong = _binary_policy(p, entropy_correct, entropy_wrong)
+    return p * (1 - p) * (logit(p) - (correct - wrong))
 
 
 def reward_entropy_curve(p, entropy_correct, entropy_wrong) -> np.ndarray:
@@ -176,13 +184,11 @@ def reward_entropy_curve(p, entropy_correct, entropy_wrong) -> np.ndarray:
         float64 array in nats.
 
     Raises:
-        ValueError: if ``p`` is not inside (0, 1) or an entropy is negative.
+        ValueError: if ``p`` is not inside (0, 1), an entropy is negative or shapes do not match.
 
     Source: chain rule of entropy; chapter *Reward and entropy*.
     """
-    p = _probability(p)
-    correct = _entropy(entropy_correct, "entropy_correct")
-    wrong = _entropy(entropy_wrong, "entropy_wrong")
+    p, correct, wrong = _binary_policy(p, entropy_correct, entropy_wrong)
     return entr(p) + entr(1 - p) + p * correct + (1 - p) * wrong
 
 
@@ -231,7 +237,7 @@ def policy_gradient_path(logits, correct, remaining) -> Path:
     The initially most probable correct answer takes all: :math:`\tau \to 1/w_{\max}`.
 
     Args:
-        logits: initial scores ``(K,)``, finite.
+        logits: initial scores ``(K,)``, at most 700 nats apart.
         correct: bool ``(K,)``; at least one correct and one wrong action.
         remaining: :math:`1 - \tau w_{\max}`, ``(T,)`` in (0, 1]; 1 is the start.
 
@@ -239,21 +245,23 @@ def policy_gradient_path(logits, correct, remaining) -> Path:
         ``Path(reward (T,), entropy (T,), policy (T, K))``.
 
     Raises:
-        ValueError: if shapes do not match, a class is empty or ``remaining`` leaves (0, 1].
+        ValueError: if shapes do not match, logits lie too far apart, a class is empty or
+            ``remaining`` leaves (0, 1].
 
     Source: chapter *Reward and entropy*.
     """
     logits = arguments.finite(logits, "logits", ndim=1)
-    correct = np.asarray(correct)
-    if correct.dtype != bool or correct.shape != logits.shape:
-        raise ValueError(f"correct must be bool of shape {logits.shape}")
+    correct = _mask(correct, "correct", logits)
     if correct.all() or not correct.any():
         raise ValueError("correct must mark at least one action and leave at least one wrong")
+    if np.ptp(logits) > LONGEST:
+        raise ValueError(f"logits must lie at most {LONGEST} nats apart, or their exp overflows")
     remaining = arguments.finite(remaining, "remaining", ndim=1)
     if (remaining <= 0).any() or (remaining > 1).any():
         raise ValueError("remaining must lie in (0, 1]")
     w = np.exp(logits - logits[correct].max())
-    z = np.stack([_flow_logits(np.log(w), w, correct, r) for r in remaining])
+    z = np.array([_flow_logits(np.log(w), w, correct, r) for r in remaining])
+    z = z.reshape(len(remaining), len(w))
     pi = np.exp(log_softmax(z, axis=-1))
     return Path(pi[:, correct].sum(axis=-1), entr(pi).sum(axis=-1), pi)
 
@@ -298,8 +306,8 @@ def line_fit_error(p_low: float, p_high: float, entropy_correct, entropy_wrong) 
     """
     low = arguments.scalar(p_low, "p_low", low=0, high=1, open_low=True, open_high=True)
     high = arguments.scalar(p_high, "p_high", low=low, high=1, open_low=True, open_high=True)
-    gap = float(_entropy(entropy_correct, "entropy_correct"))
-    gap -= float(_entropy(entropy_wrong, "entropy_wrong"))
+    gap = arguments.scalar(entropy_correct, "entropy_correct", low=0)
+    gap -= arguments.scalar(entropy_wrong, "entropy_wrong", low=0)
     if logit(low) < gap:
         raise ValueError("p_low must lie on the falling branch: logit(p_low) >= H_c - H_w")
     h_low, h_high = (entr(p) + entr(1 - p) for p in (low, high))
@@ -319,7 +327,7 @@ def fit_reward_entropy(entropy, reward, *, law: str = "exponential") -> RewardFi
     r"""Fit :math:`R = -a\, e^{H} + b` or the straight line :math:`R = -a H + b`, by least squares.
 
     Args:
-        entropy: entropies along a run ``(n,)``, not all equal.
+        entropy: entropies along a run ``(n,)`` in [0, 700] nats, not all equal.
         reward: rewards along the run ``(n,)``, not all equal.
         law: "exponential" or "line".
 
@@ -327,16 +335,17 @@ def fit_reward_entropy(entropy, reward, *, law: str = "exponential") -> RewardFi
         ``RewardFit(a, b, r_squared)``. The ceiling at zero entropy is ``b - a`` or ``b``.
 
     Raises:
-        ValueError: if shapes differ, there are fewer than 3 points or one series is constant.
+        ValueError: if shapes differ, an entropy leaves [0, 700], there are fewer than 3 points or
+            one series is constant.
 
     Source: *The Entropy Mechanism of Reinforcement Learning*; chapter *Reward and entropy*.
     """
     arguments.choice(law, "law", ("exponential", "line"))
-    entropy = arguments.finite(entropy, "entropy", ndim=1)
+    entropy = arguments.finite(entropy, "entropy", ndim=1, low=0, high=LONGEST)
     reward = _like(reward, "reward", entropy)
-    if entropy.size < 3 or np.ptp(entropy) == 0 or np.ptp(reward) == 0:
-        raise ValueError("entropy and reward must hold at least 3 points that are not all equal")
     x = np.exp(entropy) if law == "exponential" else entropy
+    if entropy.size < 3 or np.ptp(x) == 0 or np.ptp(reward) == 0 or reward.var() == 0:
+        raise ValueError("entropy and reward must hold at least 3 points that are not all equal")
     slope, b = np.polyfit(x, reward, 1)
     residual = reward - slope * x - b
     return RewardFit(float(-slope), float(b), float(1 - residual.var() / reward.var()))
@@ -506,6 +515,7 @@ def group_relative_advantages(rewards, *, baseline: str = "mean", standardize: b
     Raises:
         ValueError: if the group is empty, ``baseline`` is unknown, or a leave-one-out group has
             fewer than two members.
+        TypeError: if ``standardize`` is not True or False.
 
     Source: GRPO, RLOO; chapter *Reward and entropy*.
     """
@@ -522,10 +532,12 @@ def group_relative_advantages(rewards, *, baseline: str = "mean", standardize: b
         advantages = rewards - rewards.mean(axis=-1, keepdims=True)
     if baseline == "leave-one-out":
         advantages = advantages * size / (size - 1)
-    if not standardize:
+    if not arguments.flag(standardize, "standardize"):
         return advantages
-    scale = rewards.std(axis=-1, keepdims=True)
-    return np.where(scale > 0, advantages / np.where(scale > 0, scale, 1.0), 0.0)
+    size = np.ptp(rewards, axis=-1, keepdims=True)
+    unit = np.where(size > 0, size, 1.0)  # squares of tiny rewards underflow
+    deviation = np.where(size > 0, (rewards / unit).std(axis=-1, keepdims=True), 1.0)
+    return np.where(size > 0, advantages / (unit * deviation), 0.0)
 
 
 def token_logprob_entropy(logits, tokens) -> tuple[np.ndarray, np.ndarray]:
@@ -544,7 +556,7 @@ def token_logprob_entropy(logits, tokens) -> tuple[np.ndarray, np.ndarray]:
     Source: chapter *The covariance law*.
     """
     pi, log_pi = _policy(logits, finite=False)
-    tokens = arguments.labels(tokens, pi.shape[:-1], pi.shape[-1])
+    tokens = arguments.labels(tokens, pi.shape[:-1], pi.shape[-1], "tokens")
     chosen = np.take_along_axis(log_pi, tokens[..., None], axis=-1)[..., 0]
     return chosen, entr(pi).sum(axis=-1)
 
@@ -560,20 +572,24 @@ def policy_loss(logprobs, old_logprobs, advantages, *, clip_low=0.2, clip_high=0
         logprobs: :math:`\log\pi` of the sampled tokens ``(...)``.
         old_logprobs: the same under the sampling policy.
         advantages: ``(...)``.
-        clip_low: :math:`c_l`; None (with ``clip_high=None``) leaves the ratio unclipped.
-        clip_high: :math:`c_h`.
+        clip_low: :math:`c_l \ge 0`; None (with ``clip_high=None``) leaves the ratio unclipped.
+        clip_high: :math:`c_h \ge 0`.
 
     Returns:
         float64 array ``(...)``; at :math:`\pi = \pi_{old}` its gradient is
         :math:`-A \nabla\log\pi`.
 
     Raises:
-        ValueError: if shapes differ or only one clip is None.
+        ValueError: if shapes differ, only one clip is None, a clip is negative, or ``logprobs``
+            rise by more than 700 nats, where the ratio overflows.
 
     Source: PPO's clipped surrogate; chapter *Token-selective regularization*.
     """
     logprobs = arguments.finite(logprobs, "logprobs")
-    ratio = np.exp(logprobs - _like(old_logprobs, "old_logprobs", logprobs))
+    log_ratio = logprobs - _like(old_logprobs, "old_logprobs", logprobs)
+    if (log_ratio > LONGEST).any():
+        raise ValueError(f"logprobs must exceed old_logprobs by at most {LONGEST} nats")
+    ratio = np.exp(log_ratio)
     advantages = _like(advantages, "advantages", logprobs)
     if (clip_low is None) != (clip_high is None):
         raise ValueError("clip_low and clip_high must both be numbers or both be None")
@@ -692,7 +708,7 @@ def clip_cov_mask(covariances, priority, *, low=1.0, high=5.0, fraction=2e-4) ->
         bool array of the same shape.
 
     Raises:
-        ValueError: if shapes differ, the window is empty or ``fraction`` leaves (0, 1].
+        ValueError: if shapes differ, batch or window are empty or ``fraction`` leaves (0, 1].
 
     Source: *The Entropy Mechanism of Reinforcement Learning*, Clip-Cov (official code).
     """
@@ -701,6 +717,8 @@ def clip_cov_mask(covariances, priority, *, low=1.0, high=5.0, fraction=2e-4) ->
     low = arguments.scalar(low, "low")
     high = arguments.scalar(high, "high", low=low, open_low=True)
     fraction = arguments.scalar(fraction, "fraction", low=0, high=1, open_low=True)
+    if covariances.size == 0:
+        raise ValueError("covariances must hold at least one token")
     eligible = np.flatnonzero((covariances > low) & (covariances < high))
     quota = max(1, int(fraction * covariances.size))
     dropped = eligible[np.argsort(priority.ravel()[eligible], kind="stable")[:quota]]
@@ -724,8 +742,7 @@ def kl_cov_mask(covariances, *, fraction=2e-3) -> np.ndarray:
 
     Source: *The Entropy Mechanism of Reinforcement Learning*, KL-Cov (official code).
     """
-    covariances = arguments.finite(covariances, "covariances")
-    return _top(covariances, arguments.scalar(fraction, "fraction", low=0, high=1, open_low=True))
+    return _top(covariances, "covariances", fraction)
 
 
 def kl_cov_penalty(logprobs, old_logprobs, selected, *, beta: float = 1.0) -> np.ndarray:
@@ -772,7 +789,7 @@ def token_entropy_change(logits, tokens, advantages) -> np.ndarray:
     Source: chapter *The covariance law*.
     """
     pi, log_pi = _policy(logits)
-    tokens = arguments.labels(tokens, pi.shape[:-1], pi.shape[-1])
+    tokens = arguments.labels(tokens, pi.shape[:-1], pi.shape[-1], "tokens")
     advantages = _like(advantages, "advantages", tokens)
     pull = pi * _centered(pi, log_pi)
     own = np.take_along_axis(pull, tokens[..., None], axis=-1)[..., 0]
@@ -798,9 +815,7 @@ def steer_entropy_change(logprobs, entropies, advantages) -> np.ndarray:
 
     Source: *Rethinking Entropy Interventions in RLVR* (official code).
     """
-    logprobs = arguments.finite(logprobs, "logprobs")
-    if (logprobs > 0).any():
-        raise ValueError("logprobs must be at most 0")
+    logprobs = arguments.finite(logprobs, "logprobs", high=0)
     entropies = _like(entropies, "entropies", logprobs)
     advantages = _like(advantages, "advantages", logprobs)
     return -advantages * np.expm1(logprobs) * (logprobs + entropies)
@@ -847,8 +862,7 @@ def high_entropy_mask(entropies, *, fraction: float = 0.2) -> np.ndarray:
 
     Source: *Beyond the 80/20 Rule*; SIREN's peak-entropy mask is the same rule per response.
     """
-    entropies = arguments.finite(entropies, "entropies")
-    return _top(entropies, arguments.scalar(fraction, "fraction", low=0, high=1, open_low=True))
+    return _top(entropies, "entropies", fraction)
 
 
 def nucleus_mask(logits, *, top_p: float = 0.8) -> np.ndarray:
@@ -959,12 +973,14 @@ def entropy_bonus_policy(reward, tau: float) -> np.ndarray:
         float64 array ``(..., K)``, a distribution.
 
     Raises:
-        ValueError: if ``tau`` is not positive.
+        ValueError: if there is no action, a reward is not finite or ``tau`` is not positive.
 
     Source: Gibbs variational principle; chapter *Token-selective regularization*.
     """
-    reward = arguments.finite(reward, "reward")
-    return _policy(reward / arguments.positive(tau, "tau"))[0]
+    reward, tau = arguments.finite(reward, "reward"), arguments.positive(tau, "tau")
+    if reward.ndim == 0 or reward.shape[-1] == 0:
+        raise ValueError(f"reward must have a last axis of actions, got shape {reward.shape}")
+    return _policy((reward - reward.max(axis=-1, keepdims=True)) / tau)[0]
 
 
 def pass_at_k(num_samples: int, num_correct, k: int) -> np.ndarray:
@@ -985,9 +1001,7 @@ def pass_at_k(num_samples: int, num_correct, k: int) -> np.ndarray:
     """
     n = arguments.integer(num_samples, "num_samples", low=1)
     k = arguments.integer(k, "k", low=1)
-    correct = np.asarray(num_correct)
-    if correct.dtype.kind not in "iu":
-        raise TypeError(f"num_correct must be integers, got dtype {correct.dtype}")
+    correct = arguments.integers(num_correct, "num_correct")
     if k > n or (correct < 0).any() or (correct > n).any():
         raise ValueError(f"k and num_correct must be at most num_samples={n}")
     j = np.arange(k)
@@ -1107,9 +1121,7 @@ def pacs_loss(log_ratios, rewards, *, beta: float = 1.0) -> np.ndarray:
     """
     options = {"baseline": "leave-one-out", "standardize": False}
     centered = group_relative_advantages(log_ratios, **options)
-    rewards = _like(rewards, "rewards", centered)
-    if (rewards < 0).any() or (rewards > 1).any():
-        raise ValueError("rewards must lie in [0, 1]")
+    rewards = arguments.finite(_like(rewards, "rewards", centered), "rewards", low=0, high=1)
     score = arguments.positive(beta, "beta") * centered
     return np.logaddexp(0, score) - rewards * score
 
@@ -1144,7 +1156,7 @@ def soft_values(reference_logits, rewards, beta: float) -> SoftSolution:
     Source: *Offline Reinforcement Learning for LLM Multi-Step Reasoning*; *Free Process Rewards
     without Process Labels*.
     """
-    policies = _tree(reference_logits)
+    policies = _tree(reference_logits, "reference_logits")
     beta = arguments.positive(beta, "beta")
     values = [_like(rewards, "rewards", policies[-1][0].ravel())]
     logits = []
@@ -1188,25 +1200,25 @@ def _mask(value, name, other) -> np.ndarray:
     return value
 
 
-def _top(values, fraction):
+def _top(values, name, fraction):
+    values = arguments.finite(values, name)
     if values.size == 0:
-        raise ValueError("the batch must hold at least one token")
+        raise ValueError(f"{name} must hold at least one token")
+    fraction = arguments.scalar(fraction, "fraction", low=0, high=1, open_low=True)
     count = max(1, int(fraction * values.size))
     threshold = np.sort(values, axis=None)[-count]
     return values >= threshold
 
 
 def _per_token(advantages, logprobs) -> np.ndarray:
-    shape = np.shape(logprobs)
+    shape = arguments.finite(logprobs, "logprobs").shape
     if len(shape) < 2 or shape[:-1] != advantages.shape:
         raise ValueError(f"rewards must have shape {shape[:-1]}, got {advantages.shape}")
     return np.broadcast_to(advantages[..., None], shape)
 
 
 def _log_complement(logprobs):
-    logprobs = arguments.finite(logprobs, "logprobs")
-    if (logprobs > 0).any():
-        raise ValueError("logprobs must be at most 0")
+    logprobs = arguments.finite(logprobs, "logprobs", high=0)
     small = logprobs < -math.log(2)
     with np.errstate(divide="ignore"):
         near_one = np.log(-np.expm1(np.where(small, -1.0, logprobs)))
@@ -1214,36 +1226,32 @@ def _log_complement(logprobs):
     return np.where(small, far, near_one)
 
 
-def _probability(p) -> np.ndarray:
+def _binary_policy(p, entropy_correct, entropy_wrong):
     p = arguments.finite(p, "p")
     if (p <= 0).any() or (p >= 1).any():
         raise ValueError("p must lie strictly between 0 and 1")
-    return p
+    correct = arguments.finite(entropy_correct, "entropy_correct", low=0)
+    wrong = arguments.finite(entropy_wrong, "entropy_wrong", low=0)
+    arguments.broadcastable(p=p, entropy_correct=correct, entropy_wrong=wrong)
+    return p, correct, wrong
 
 
-def _entropy(value, name) -> np.ndarray:
-    value = arguments.finite(value, name)
-    if (value < 0).any():
-        raise ValueError(f"{name} must be at least 0")
-    return value
-
-
-def _levels(logits):
+def _levels(logits, name="logits"):
     if not isinstance(logits, list | tuple):
-        raise TypeError(f"logits must be a list of levels, got {type(logits).__name__}")
+        raise TypeError(f"{name} must be a list of levels, got {type(logits).__name__}")
     width = 1
     for index, level in enumerate(logits):
-        level = arguments.logits(level, f"logits[{index}]")
+        level = arguments.logits(level, f"{name}[{index}]")
         if level.ndim != 2 or level.shape[0] != width:
-            raise ValueError(f"logits[{index}] must have shape ({width}, K), got {level.shape}")
+            raise ValueError(f"{name}[{index}] must have shape ({width}, K), got {level.shape}")
         width = level.size
         yield level
     if width == 1 and not len(logits):
-        raise ValueError("logits must hold at least one level")
+        raise ValueError(f"{name} must hold at least one level")
 
 
-def _tree(logits):
-    return [_policy(level) for level in _levels(logits)]
+def _tree(logits, name="logits"):
+    return [_policy(level) for level in _levels(logits, name)]
 
 
 def _tree_like(delta, levels):

@@ -17,20 +17,13 @@ from scipy import optimize, signal, special
 from xent.reference import arguments
 
 
-def _positive_array(value, name: str, *, ndim: int | None = None) -> np.ndarray:
-    result = arguments.finite(value, name, ndim=ndim)
-    if (result <= 0).any():
-        raise ValueError(f"{name} must be > 0 everywhere, got {result.min():.3g}")
-    return result
-
-
 def _observations(loss, shape: tuple[int, ...], weights) -> tuple[np.ndarray, np.ndarray]:
-    loss = _positive_array(loss, "loss", ndim=1)
+    loss = arguments.positives(loss, "loss", ndim=1)
     if loss.shape != shape:
         raise ValueError(f"loss must have shape {shape}, got {loss.shape}")
     if weights is None:
         return loss, np.ones(shape)
-    weights = _positive_array(weights, "weights", ndim=1)
+    weights = arguments.positives(weights, "weights", ndim=1)
     if weights.shape != shape:
         raise ValueError(f"weights must have shape {shape}, got {weights.shape}")
     return loss, weights
@@ -49,13 +42,29 @@ def huber_loss(residual: np.ndarray, delta: float = np.inf) -> np.ndarray:
         Array of the shape of ``residual``.
 
     Raises:
-        ValueError: if ``delta`` is not above 0.
+        ValueError: if ``residual`` is not finite or ``delta`` not above 0.
+
+    Source: Huber (1964); chapter ``compute-optimal``.
     """
     residual = arguments.finite(residual, "residual")
-    delta = arguments.scalar(delta, "delta", low=0.0, open_low=True)
+    return _huber(residual, arguments.scalar(delta, "delta", low=0, high=np.inf, open_low=True))
+
+
+def _huber(residual, delta):
     size = np.abs(residual)
     inner = np.minimum(size, delta)
     return inner * (size - inner / 2)
+
+
+def _entries(value, name, count, *, exact=True):
+    """The entries of a sequence: so many, or at least so many."""
+    try:
+        entries = list(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence, got {type(value).__name__}") from None
+    if len(entries) < count or (exact and len(entries) > count):
+        raise ValueError(f"{name} must hold {'' if exact else 'at least '}{count} entries")
+    return entries
 
 
 def _minimize(residual, starts, huber: float | None):
@@ -65,7 +74,7 @@ def _minimize(residual, starts, huber: float | None):
 
     def objective(theta):
         r, jacobian = residual(theta)
-        value = huber_loss(r, delta).sum() / unit
+        value = _huber(r, delta).sum() / unit
         return value, np.clip(r, -delta, delta) @ jacobian / unit
 
     best = None
@@ -92,6 +101,7 @@ def _minimize(residual, starts, huber: float | None):
 # --- L(x) = L_inf + (x0 / x)^alpha -------------------------------------------------------------
 
 
+@np.errstate(over="ignore")
 def power_law(x, l_inf: float, x0: float, alpha: float) -> np.ndarray:
     r"""Power law with a constant, :math:`L(x) = L_\infty + (x_0/x)^\alpha`, in nats.
 
@@ -102,14 +112,14 @@ def power_law(x, l_inf: float, x0: float, alpha: float) -> np.ndarray:
         alpha: exponent, positive.
 
     Returns:
-        Loss, shape of ``x``.
+        Loss, shape of ``x``; infinite where it exceeds float64.
 
     Raises:
         ValueError: if ``x``, ``x0`` or ``alpha`` is not above 0.
 
     Source: Henighan et al. 2020; chapter ``power-law-and-entropy``.
     """
-    x = _positive_array(x, "x")
+    x = arguments.positives(x, "x")
     l_inf = arguments.scalar(l_inf, "l_inf")
     x0, alpha = arguments.positive(x0, "x0"), arguments.positive(alpha, "alpha")
     return l_inf + np.exp(alpha * (np.log(x0) - np.log(x)))
@@ -178,7 +188,7 @@ def fit_power_law(
         loss: nats, positive, shape (n,).
         weights: inverse variances up to a factor, positive, shape (n,).
         huber: half-width of Huber's quadratic zone, in units of the residual; None for squares.
-        log: fit the logarithm of the loss.
+        log: fit the logarithm of the loss (True or False).
         bootstrap: number of residual resamples behind ``intervals``; 0 leaves them NaN.
         seed: seed of the resampling.
 
@@ -186,18 +196,22 @@ def fit_power_law(
         `PowerLawFit`.
 
     Raises:
-        ValueError: if shapes disagree, there are too few points, or the loss does not fall with x.
+        ValueError: if shapes disagree, there are too few points, the loss does not fall with x, or
+            an option is out of range.
+        TypeError: if ``bootstrap`` or ``seed`` is no integer, or ``log`` not True or False.
 
     Warns:
         UserWarning: if ``l_inf`` is not identifiable.
 
     Source: the law, Henighan et al. 2020; the criterion, chapter ``power-law-and-entropy``.
     """
-    x = _positive_array(x, "x", ndim=1)
+    x = arguments.positives(x, "x", ndim=1)
     loss, weights = _observations(loss, x.shape, weights)
     if x.size < 4 or np.unique(x).size < 3:
         raise ValueError(f"x must hold at least 4 points at 3 different values, got {x.size}")
     resamples = arguments.integer(bootstrap, "bootstrap", low=0)
+    rng = np.random.default_rng(arguments.integer(seed, "seed", low=0))
+    log = arguments.flag(log, "log")
     center = np.log(x).mean()
     t, root = np.log(x) - center, np.sqrt(weights)
     starts = _power_law_starts(t, loss, weights)
@@ -232,7 +246,6 @@ def fit_power_law(
 
     intervals = np.full((3, 2), np.nan)
     if resamples:
-        rng = np.random.default_rng(seed)
         fitted = theta[0] + np.exp(theta[1] - alpha * t)
         raw = (np.log(loss / fitted) if log else loss - fitted) * root
         raw = (raw - raw.mean()) * np.sqrt(x.size / (x.size - 3))
@@ -284,18 +297,20 @@ def identifiability(rho: float, *, points: int | None = None) -> Identifiability
     with B the reducible loss at the smallest x.
 
     Args:
-        rho: logarithm of the factor by which the reducible loss falls over the range, positive.
+        rho: logarithm of the factor by which the reducible loss falls over the range, in
+            [0.001, 300]: beyond, float64 cannot resolve the three gradients.
         points: n >= 3; None for the dense limit.
 
     Returns:
         `Identifiability` with :math:`c_0`, :math:`c_1` and the correlation of the two estimates.
 
     Raises:
-        ValueError: if ``rho`` is not above 0 or ``points`` is below 3.
+        ValueError: if ``rho`` is out of range or ``points`` is below 3.
+        TypeError: if ``points`` is no integer.
 
     Source: chapter ``power-law-and-entropy``.
     """
-    rho = arguments.positive(rho, "rho")
+    rho = arguments.scalar(rho, "rho", low=0.001, high=300)
     if points is None:
         nodes, weights = np.polynomial.legendre.leggauss(64)
         z, weights = rho * (nodes + 1) / 2, weights / 2
@@ -314,6 +329,7 @@ def identifiability(rho: float, *, points: int | None = None) -> Identifiability
 # --- L(N, D) = E + A / N^alpha + B / D^beta ----------------------------------------------------
 
 
+@np.errstate(over="ignore")
 def chinchilla_law(params, tokens, e, a, b, alpha, beta) -> np.ndarray:
     r"""Additive law of size and data, :math:`L = E + A N^{-\alpha} + B D^{-\beta}`, in nats.
 
@@ -327,16 +343,17 @@ def chinchilla_law(params, tokens, e, a, b, alpha, beta) -> np.ndarray:
         beta: exponent of D, positive.
 
     Returns:
-        Loss, broadcast shape.
+        Loss, broadcast shape; infinite where it exceeds float64.
 
     Raises:
-        ValueError: if an argument is not above 0.
+        ValueError: if an argument is not above 0 or shapes do not match.
 
     Source: Hoffmann et al. 2022, approach 3; chapter ``compute-optimal``.
     """
-    params, tokens = _positive_array(params, "params"), _positive_array(tokens, "tokens")
+    params, tokens = arguments.positives(params, "params"), arguments.positives(tokens, "tokens")
     e, a, b = (arguments.positive(v, n) for v, n in ((e, "e"), (a, "a"), (b, "b")))
     alpha, beta = arguments.positive(alpha, "alpha"), arguments.positive(beta, "beta")
+    arguments.broadcastable(params=params, tokens=tokens)
     return e + a * params**-alpha + b * tokens**-beta
 
 
@@ -359,15 +376,21 @@ def chinchilla_objective(params, tokens, loss, fit, *, huber=1e-3) -> float:
         tokens: D, shape (n,).
         loss: nats, shape (n,).
         fit: (e, a, b, alpha, beta), further entries ignored.
-        huber: half-width of the quadratic zone.
+        huber: half-width of the quadratic zone, above 0; ``inf`` gives squares.
 
     Returns:
         The objective that `fit_chinchilla` minimizes.
 
+    Raises:
+        ValueError: if an argument is not above 0, shapes do not match, or ``fit`` is too short.
+
     Source: Hoffmann et al. 2022; the sum, Besiroglu et al. 2024; chapter ``compute-optimal``.
     """
-    loss = _positive_array(loss, "loss", ndim=1)
-    law = chinchilla_law(params, tokens, *tuple(fit)[:5])
+    loss = arguments.positives(loss, "loss", ndim=1)
+    e, a, b, alpha, beta = arguments.positives(_entries(fit, "fit", 5, exact=False)[:5], "fit")
+    huber = arguments.scalar(huber, "huber", low=0, high=np.inf, open_low=True)
+    law = chinchilla_law(params, tokens, e, a, b, alpha, beta)
+    arguments.broadcastable(loss=loss, params=law)
     return float(huber_loss(np.log(law) - np.log(loss), huber).sum())
 
 
@@ -382,7 +405,8 @@ def fit_chinchilla(params, tokens, loss, *, huber=1e-3, starts=None) -> Chinchil
         tokens: D, positive, shape (n,).
         loss: nats, positive, shape (n,).
         huber: half-width of the quadratic zone of the log residual; None for squares.
-        starts: optional array (k, 5) of starting points (e, a, b, alpha, beta); a grid if None.
+        starts: optional array (k, 5), k >= 1, of starting points (e, a, b, alpha, beta), positive;
+            a grid if None.
 
     Returns:
         `ChinchillaFit`.
@@ -392,7 +416,8 @@ def fit_chinchilla(params, tokens, loss, *, huber=1e-3, starts=None) -> Chinchil
 
     Source: Hoffmann et al. 2022, approach 3; chapter ``compute-optimal``.
     """
-    params, tokens = _positive_array(params, "params", ndim=1), _positive_array(tokens, "tokens")
+    params = arguments.positives(params, "params", ndim=1)
+    tokens = arguments.positives(tokens, "tokens")
     loss, _ = _observations(loss, params.shape, None)
     if tokens.shape != params.shape:
         raise ValueError(f"tokens must have shape {params.shape}, got {tokens.shape}")
@@ -419,7 +444,10 @@ def fit_chinchilla(params, tokens, loss, *, huber=1e-3, starts=None) -> Chinchil
             for q in (0.2, 0.4, 0.8)
         ]
     else:
-        e, a, b, alpha, beta = _positive_array(starts, "starts", ndim=2).T
+        starts = arguments.positives(starts, "starts", ndim=2)
+        if len(starts) == 0 or starts.shape[1] != 5:
+            raise ValueError(f"starts must have shape (k, 5), k >= 1, got {starts.shape}")
+        e, a, b, alpha, beta = starts.T
         centered = (np.log(e), np.log(a) - alpha * n_mid, np.log(b) - beta * d_mid, alpha, beta)
         starts = np.stack(centered, axis=1)
     theta, objective = _minimize(residual, starts, huber)
@@ -449,7 +477,7 @@ def compute_optimal(compute, a, b, alpha, beta) -> tuple[np.ndarray, np.ndarray]
 
     Source: Hoffmann et al. 2022; chapter ``compute-optimal``.
     """
-    compute = _positive_array(compute, "compute")
+    compute = arguments.positives(compute, "compute")
     a, b = arguments.positive(a, "a"), arguments.positive(b, "b")
     alpha, beta = arguments.positive(alpha, "alpha"), arguments.positive(beta, "beta")
     g = (alpha * a / (beta * b)) ** (1 / (alpha + beta))
@@ -460,6 +488,7 @@ def compute_optimal(compute, a, b, alpha, beta) -> tuple[np.ndarray, np.ndarray]
 # --- L(Ne, Nd) = L_inf + A (Ne0/Ne)^pe (Nd0/Nd)^pd ---------------------------------------------
 
 
+@np.errstate(over="ignore")
 def bivariate_law(encoder, decoder, l_inf, scale, p_encoder, p_decoder, *, reference=(1.0, 1.0)):
     r"""Product law of two capacities, in nats.
 
@@ -475,18 +504,20 @@ def bivariate_law(encoder, decoder, l_inf, scale, p_encoder, p_decoder, *, refer
         reference: sizes of the reference model.
 
     Returns:
-        Loss in nats, broadcast shape.
+        Loss in nats, broadcast shape; infinite where it exceeds float64.
 
     Raises:
-        ValueError: if a size, ``scale`` or an exponent is not above 0.
+        ValueError: if a size, ``scale`` or an exponent is not above 0, or shapes do not match.
 
     Source: Ghorbani et al. 2021; chapter ``bivariate-and-mixtures``.
     """
-    encoder, decoder = _positive_array(encoder, "encoder"), _positive_array(decoder, "decoder")
+    encoder = arguments.positives(encoder, "encoder")
+    decoder = arguments.positives(decoder, "decoder")
     l_inf, scale = arguments.scalar(l_inf, "l_inf"), arguments.positive(scale, "scale")
     p_encoder = arguments.positive(p_encoder, "p_encoder")
     p_decoder = arguments.positive(p_decoder, "p_decoder")
-    e0, d0 = _positive_array(reference, "reference", ndim=1)
+    e0, d0 = arguments.positives(_entries(reference, "reference", 2), "reference")
+    arguments.broadcastable(encoder=encoder, decoder=decoder)
     return l_inf + scale * (e0 / encoder) ** p_encoder * (d0 / decoder) ** p_decoder
 
 
@@ -521,22 +552,23 @@ def fit_bivariate(encoder, decoder, loss, *, form="product", reference=(1.0, 1.0
         `BivariateFit`.
 
     Raises:
-        ValueError: if shapes disagree, entries are not positive, n < 6 or ``form`` is unknown.
+        ValueError: if shapes disagree, entries are not positive or all equal, n < 6 or ``form`` is
+            unknown.
 
     Source: Ghorbani et al. 2021; chapter ``bivariate-and-mixtures``.
     """
     form = arguments.choice(form, "form", ("product", "sum"))
-    encoder, decoder = (
-        _positive_array(encoder, "encoder", ndim=1),
-        _positive_array(decoder, "decoder"),
-    )
+    encoder = arguments.positives(encoder, "encoder", ndim=1)
+    decoder = arguments.positives(decoder, "decoder")
     loss, _ = _observations(loss, encoder.shape, None)
     if decoder.shape != encoder.shape:
         raise ValueError(f"decoder must have shape {encoder.shape}, got {decoder.shape}")
     if loss.size < 6:
         raise ValueError(f"loss must hold at least 6 points, got {loss.size}")
-    e0, d0 = _positive_array(reference, "reference", ndim=1)
+    e0, d0 = arguments.positives(_entries(reference, "reference", 2), "reference")
     u, v = np.log(encoder / e0), np.log(decoder / d0)
+    if min(np.ptp(u), np.ptp(v)) < 1e-6 or np.ptp(loss) == 0:
+        raise ValueError("encoder, decoder and loss must each hold clearly different values")
     mid = np.array([u.mean(), v.mean()])
 
     def features(p, q):
@@ -590,7 +622,7 @@ def optimal_split(total, p_encoder: float, p_decoder: float) -> tuple[np.ndarray
 
     Source: Ghorbani et al. 2021; chapter ``bivariate-and-mixtures``.
     """
-    total = _positive_array(total, "total")
+    total = arguments.positives(total, "total")
     p_encoder = arguments.positive(p_encoder, "p_encoder")
     p_decoder = arguments.positive(p_decoder, "p_decoder")
     share = p_encoder / (p_encoder + p_decoder)
@@ -619,7 +651,7 @@ def annealing_areas(lr, decay: float, *, clock: float = 0.0, warmup_area: float 
         (s1, s2), each of shape (steps,).
 
     Raises:
-        ValueError: if ``lr`` is empty or negative, or ``decay`` is outside [0, 1).
+        ValueError: if ``lr`` is empty or negative, or ``decay`` or ``clock`` is out of range.
 
     Source: Tissue et al. 2024; chapter ``annealing-and-batch-size``.
     """
@@ -628,7 +660,7 @@ def annealing_areas(lr, decay: float, *, clock: float = 0.0, warmup_area: float 
         raise ValueError("lr must hold at least one rate, none below 0")
     decay = arguments.scalar(decay, "decay", low=0.0, high=1.0, open_high=True)
     warmup_area = arguments.scalar(warmup_area, "warmup_area", low=0.0)
-    if clock:
+    if arguments.scalar(clock, "clock", low=0.0, high=1.0):
         decay = arguments.positive(decay, "decay")
         average = annealing_average(lr, -np.log(decay), clock=clock)
         return warmup_area + np.cumsum(lr), (lr[0] - average) / (1 - decay)
@@ -637,6 +669,7 @@ def annealing_areas(lr, decay: float, *, clock: float = 0.0, warmup_area: float 
     return warmup_area + np.cumsum(lr), np.cumsum(momentum)
 
 
+@np.errstate(over="ignore")
 def annealing_law(s1, s2, l0, a, alpha, c) -> np.ndarray:
     r"""Loss along a schedule, :math:`L = L_0 + A S_1^{-\alpha} - C S_2`, in nats.
 
@@ -649,14 +682,14 @@ def annealing_law(s1, s2, l0, a, alpha, c) -> np.ndarray:
         c: gain C per annealing area.
 
     Returns:
-        Loss, shape of ``s1``.
+        Loss, shape of ``s1``; infinite where it exceeds float64.
 
     Raises:
         ValueError: if ``s1``, ``a`` or ``alpha`` is not above 0, or ``s2`` has another shape.
 
     Source: Tissue et al. 2024; chapter ``annealing-and-batch-size``.
     """
-    s1, s2 = _positive_array(s1, "s1"), arguments.finite(s2, "s2")
+    s1, s2 = arguments.positives(s1, "s1"), arguments.finite(s2, "s2")
     if s1.shape != s2.shape:
         raise ValueError(f"s2 must have the shape of s1, {s1.shape}, got {s2.shape}")
     l0, c = arguments.scalar(l0, "l0"), arguments.scalar(c, "c")
@@ -725,31 +758,34 @@ def fit_annealing(
     Args:
         curves: sequence of (lr, steps, loss): rates of every step after warm-up, shape (T,); the
             indices at which the loss was read, integers in [0, T), shape (n,); losses in nats.
-        decay: candidates for :math:`\lambda`; each is fitted and the best one returned.
+        decay: one or more candidates for :math:`\lambda` in [0, 1); each is fitted and the best one
+            returned.
         clock: p in [0, 1] of `annealing_areas`.
-        huber: half-width of the quadratic zone of the log residual.
+        huber: half-width of the quadratic zone of the log residual; None for squares.
         warmup_area: area under the warm-up, added to :math:`S_1`.
 
     Returns:
         `AnnealingFit`.
 
     Raises:
-        ValueError: if there is no curve, or steps and loss of a curve disagree in shape.
+        ValueError: if there is no curve or no candidate, steps and loss of a curve disagree in
+            shape, or an option is out of range.
+        TypeError: if ``curves`` is no sequence of triples.
         IndexError: if a step lies outside its schedule.
 
     Source: Tissue et al. 2024; chapter ``annealing-and-batch-size``.
     """
-    if len(curves) == 0:
-        raise ValueError("curves must hold at least one curve")
+    curves = [_entries(curve, "curves", 3) for curve in _entries(curves, "curves", 1, exact=False)]
     best = None
-    for candidate in np.atleast_1d(decay):
+    for candidate in _entries(np.atleast_1d(decay), "decay", 1, exact=False):
         s1, s2, target = [], [], []
         for lr, steps, loss in curves:
-            index = arguments.labels(steps, np.shape(loss), len(lr))
+            loss = arguments.positives(loss, "curves", ndim=1)
+            index = arguments.labels(steps, loss.shape, len(lr), "curves")
             areas = annealing_areas(lr, candidate, clock=clock, warmup_area=warmup_area)
             s1.append(areas[0][index])
             s2.append(areas[1][index])
-            target.append(_positive_array(loss, "loss", ndim=1))
+            target.append(loss)
         fit = _fit_areas(*map(np.concatenate, (s1, s2, target)), huber)
         if best is None or fit[-1] < best.objective:
             best = AnnealingFit(*fit[:-1], float(candidate), fit[-1])
@@ -800,7 +836,7 @@ def critical_batch_law(batch, s_min: float, b_crit: float) -> tuple[np.ndarray, 
 
     Source: Kaplan et al. 2020 after McCandlish et al. 2018; chapter ``annealing-and-batch-size``.
     """
-    batch = _positive_array(batch, "batch")
+    batch = arguments.positives(batch, "batch")
     s_min, b_crit = arguments.positive(s_min, "s_min"), arguments.positive(b_crit, "b_crit")
     steps = s_min * (1 + b_crit / batch)
     return steps, batch * steps
@@ -819,39 +855,44 @@ def trajectory_law(
         steps: S, positive.
         batch: B, positive, in the unit of ``b_star``.
         n_c: constant of the size term, positive.
-        alpha_n: its exponent.
-        s_c: constant of the step term.
-        alpha_s: its exponent.
-        b_star: constant of the critical batch.
-        alpha_b: its exponent.
+        alpha_n: its exponent, positive.
+        s_c: constant of the step term, positive.
+        alpha_s: its exponent, positive.
+        b_star: constant of the critical batch, positive.
+        alpha_b: its exponent, positive.
 
     Returns:
         Loss in nats, broadcast shape.
 
     Raises:
-        ValueError: if an argument is not above 0.
+        ValueError: if an argument is not above 0, shapes do not match, or the loss leaves
+            float64.
 
     Source: Kaplan et al. 2020; Su et al. 2024; chapter ``annealing-and-batch-size``.
     """
-    params, steps = _positive_array(params, "params"), _positive_array(steps, "steps")
-    batch = _positive_array(batch, "batch")
+    params, steps = arguments.positives(params, "params"), arguments.positives(steps, "steps")
+    batch = arguments.positives(batch, "batch")
     constants = dict(
         n_c=n_c, alpha_n=alpha_n, s_c=s_c, alpha_s=alpha_s, b_star=b_star, alpha_b=alpha_b
     )
     for name, value in constants.items():
         arguments.positive(value, name)
+    arguments.broadcastable(params=params, steps=steps, batch=batch)
 
     def solve(n, s, b):
-        floor = (n_c / n) ** alpha_n
+        log_floor = alpha_n * np.log(n_c / n)
 
-        def excess(log_loss):
-            critical = b_star * np.exp(-log_loss / alpha_b)
-            return np.exp(log_loss) - floor - (s_c * (1 + critical / b) / s) ** alpha_s
+        def shortfall(log_loss):  # log of the right side over the left
+            log_critical = np.log(b_star / b) - log_loss / alpha_b
+            log_time = np.log(s_c / s) + np.logaddexp(0.0, log_critical)
+            return np.logaddexp(log_floor, alpha_s * log_time) - log_loss
 
-        low, high = np.log(floor), np.log(floor + 1.0)
-        while excess(high) < 0:
-            high += 1.0
-        return np.exp(optimize.brentq(excess, low, high, xtol=1e-14))
+        low, high = log_floor - 1e-6, log_floor + 1.0
+        while shortfall(high) > 0:
+            high += high - low
+        if not -700 < low < high < 700:
+            raise ValueError("params, steps and batch give a loss that float64 cannot hold")
+        return np.exp(optimize.brentq(shortfall, low, high, xtol=1e-14))
 
     return np.vectorize(solve, otypes=[np.float64])(params, steps, batch)
 
@@ -859,6 +900,7 @@ def trajectory_law(
 # --- mixtures ----------------------------------------------------------------------------------
 
 
+@np.errstate(over="ignore")
 def mixture_law(ratios, base, gamma) -> np.ndarray:
     r"""Own-ratio law of a mixture, :math:`L_i = c_i p_i^{-\gamma_i}`, in nats.
 
@@ -868,7 +910,7 @@ def mixture_law(ratios, base, gamma) -> np.ndarray:
         gamma: exponents, positive, shape (k,).
 
     Returns:
-        Loss of each family, shape (..., k).
+        Loss of each family, shape (..., k); infinite where it exceeds float64.
 
     Raises:
         ValueError: if ratios are not a positive distribution or a constant is not above 0.
@@ -876,8 +918,9 @@ def mixture_law(ratios, base, gamma) -> np.ndarray:
     Source: He et al. 2024; chapter ``bivariate-and-mixtures``.
     """
     ratios = arguments.distribution(ratios, "ratios")
-    _positive_array(ratios, "ratios")
-    base, gamma = _positive_array(base, "base", ndim=1), _positive_array(gamma, "gamma", ndim=1)
+    arguments.positives(ratios, "ratios")
+    base = arguments.positives(base, "base", ndim=1)
+    gamma = arguments.positives(gamma, "gamma", ndim=1)
     if not base.shape == gamma.shape == ratios.shape[-1:]:
         raise ValueError(f"base and gamma must have shape {ratios.shape[-1:]}")
     return base * ratios**-gamma
@@ -902,8 +945,9 @@ def optimal_mixture(weights, base, gamma) -> np.ndarray:
 
     Source: He et al. 2024; chapter ``bivariate-and-mixtures``.
     """
-    weights = _positive_array(weights, "weights", ndim=1)
-    base, gamma = _positive_array(base, "base", ndim=1), _positive_array(gamma, "gamma", ndim=1)
+    weights = arguments.positives(weights, "weights", ndim=1)
+    base = arguments.positives(base, "base", ndim=1)
+    gamma = arguments.positives(gamma, "gamma", ndim=1)
     if not weights.shape == base.shape == gamma.shape or weights.size == 0:
         raise ValueError("weights, base and gamma must have one common shape (k,), k >= 1")
     log_b = np.log(weights * base * gamma)

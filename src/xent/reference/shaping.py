@@ -93,6 +93,7 @@ def thinking_entropy(stop, num_tokens: int) -> np.ndarray:
 
     Raises:
         ValueError: if ``stop`` leaves (0, 1] or ``num_tokens`` is below 1.
+        TypeError: if ``num_tokens`` is no integer.
 
     Source: chapter *Entropy-shaped rewards*.
     """
@@ -175,9 +176,7 @@ def _compositions(total, parts):
 
 def _cluster_masses(p, clusters):
     p = arguments.distribution(p, "p")
-    clusters = np.asarray(clusters)
-    if clusters.dtype.kind not in "iu":
-        raise TypeError(f"clusters must be integers, got dtype {clusters.dtype}")
+    clusters = arguments.integers(clusters, "clusters")
     if clusters.shape != p.shape or p.ndim != 1:
         raise ValueError(f"clusters must have shape {p.shape}, got {clusters.shape}")
     _, index = np.unique(clusters, return_inverse=True)

@@ -96,9 +96,13 @@ def merge_logsumexp(a, b):
     Returns:
         The merged pair of float64 arrays.
 
+    Raises:
+        TypeError: if a state is no pair of numbers or arrays.
+        ValueError: for NaN, +inf, or shapes that do not broadcast.
+
     Source: chapter *Online softmax*, theorem "the state is a monoid".
     """
-    (m, s), (n, t) = _pair(a, "a"), _pair(b, "b")
+    (m, s), (n, t) = _states(a, b)
     top = np.maximum(m, n)
     return top, s * _scale(m, top) + t * _scale(n, top)
 
@@ -167,9 +171,13 @@ def merge_leave_max_out(a, b):
     Returns:
         The merged pair of float64 arrays.
 
+    Raises:
+        TypeError: if a state is no pair of numbers or arrays.
+        ValueError: for NaN, +inf, or shapes that do not broadcast.
+
     Source: chapter *Online softmax*, theorem "one state for every target".
     """
-    (m, r), (n, q) = _pair(a, "a"), _pair(b, "b")
+    (m, r), (n, q) = _states(a, b)
     first = np.greater_equal(m, n)
     top, rest = np.where(first, m, n), np.where(first, r, q)
     low, added = np.where(first, n, m), np.where(first, q, r)
@@ -195,11 +203,14 @@ def extended_exp(x):
 
     Source: Dukhan and Ablavatski (2020), arXiv 2001.04438; chapter *Online softmax*.
     """
-    x = arguments.array(x, "x")
+    return _extended_exp(arguments.array(x, "x"), "x")
+
+
+def _extended_exp(x, name):
     present = ~np.isneginf(x)
     finite = np.where(present, x, 0.0)
     if (np.abs(finite) > 7e5).any():
-        raise ValueError("x must be -inf or at most 7e5 in size, so that the reduction is exact")
+        raise ValueError(f"{name} must be -inf or at most 7e5 in size: the reduction is then exact")
     exponent = np.rint(finite * LOG2E)
     mantissa = np.exp((finite - exponent * LN2_HIGH) - exponent * LN2_LOW)
     return np.where(present, mantissa, 0.0), np.where(present, exponent, -np.inf)
@@ -220,9 +231,13 @@ def merge_extended(a, b):
     Returns:
         The merged pair of float64 arrays.
 
+    Raises:
+        TypeError: if a state is no pair of numbers or arrays.
+        ValueError: for NaN, +inf, or shapes that do not broadcast.
+
     Source: Dukhan and Ablavatski (2020), arXiv 2001.04438; chapter *Online softmax*.
     """
-    (mu, n), (nu, k) = _pair(a, "a"), _pair(b, "b")
+    (mu, n), (nu, k) = _states(a, b)
     top = np.maximum(n, k)
     shift = np.where(np.isneginf(top), 0.0, top)
     return mu * np.exp2(n - shift) + nu * np.exp2(k - shift), top
@@ -245,7 +260,7 @@ def two_pass_softmax(logits) -> np.ndarray:
 
     Source: Dukhan and Ablavatski (2020), arXiv 2001.04438; chapter *Online softmax*.
     """
-    mantissa, exponent = extended_exp(arguments.logits(logits))
+    mantissa, exponent = _extended_exp(arguments.logits(logits), "logits")
     scale = np.exp2(exponent - exponent.max(axis=-1, keepdims=True))
     total = (mantissa * scale).sum(axis=-1, keepdims=True)
     return mantissa / total * scale
@@ -288,6 +303,7 @@ def cross_entropy_with_logits(
     Source: chapter *Online softmax*; label smoothing as in Szegedy et al. (2016).
     """
     z = arguments.logits(logits)
+    ignore_index = arguments.integer(ignore_index, "ignore_index")
     y = arguments.labels(labels, z.shape[:-1], z.shape[-1], ignore_index=ignore_index)
     smoothing = arguments.scalar(label_smoothing, "label_smoothing", low=0.0, high=1.0)
     weight = arguments.scalar(z_loss, "z_loss", low=0.0)
@@ -409,11 +425,19 @@ def hl_gauss_targets(values, edges, sigma: float) -> np.ndarray:
     return mass / total
 
 
-def _pair(state, name):
-    """The two arrays of a state, without NaN."""
-    if not isinstance(state, tuple | list) or len(state) != 2:
-        raise TypeError(f"{name} must be a pair of numbers or arrays, got {state!r}")
-    return [arguments.array(part, f"{name}[{i}]") for i, part in enumerate(state)]
+def _states(a, b):
+    """Two pairs of arrays without NaN or +inf, of shapes that broadcast."""
+    parts = {}
+    for name, state in (("a", a), ("b", b)):
+        if not isinstance(state, tuple | list) or len(state) != 2:
+            raise TypeError(f"{name} must be a pair of numbers or arrays, got {state!r}")
+        for part, label in zip(state, (f"{name}[0]", f"{name}[1]"), strict=True):
+            parts[label] = arguments.array(part, label)
+            if np.isposinf(parts[label]).any():
+                raise ValueError(f"{label} contains +inf, which no sum of exponentials has")
+    arguments.broadcastable(**parts)
+    m, s, n, t = parts.values()
+    return (m, s), (n, t)
 
 
 def _state(z, axis):

@@ -23,8 +23,9 @@ def z_loss(outputs, labels, *, sharpness=1.0, target=5.0) -> np.ndarray:
     :math:`z_c \le \sqrt{V-1}`, it never falls below its value there.
 
     Args:
-        outputs: scores ``(..., V)``, not all equal within an example.
-        labels: classes ``(...)``.
+        outputs: scores ``(..., V)``, not all equal within an example; a common offset is taken
+            out before anything is squared.
+        labels: classes ``(...)``, integers in ``[0, V)``.
         sharpness: a > 0.
         target: b, the z-score aimed at.
 
@@ -33,13 +34,15 @@ def z_loss(outputs, labels, *, sharpness=1.0, target=5.0) -> np.ndarray:
 
     Raises:
         ValueError: if shapes do not match, a row is constant, or a is not positive.
+        TypeError: if the labels are not integers.
         IndexError: if a label is no class.
 
     Source: de Brebisson and Vincent (2016); chapter *Cross-entropy over large vocabularies*.
     """
-    outputs = arguments.finite(outputs, "outputs")
-    if outputs.ndim == 0:
-        raise ValueError("outputs must have at least one axis (the classes), got a scalar")
+    outputs = arguments.logits(arguments.finite(outputs, "outputs"), "outputs")
+    if (np.ptp(outputs, axis=-1) == 0).any():
+        raise ValueError("outputs must not all be equal within an example: they have no z-score")
+    outputs = outputs - outputs.mean(axis=-1, keepdims=True)
     y = arguments.labels(labels, outputs.shape[:-1], outputs.shape[-1])
     at_label = np.take_along_axis(outputs, y[..., None], axis=-1)[..., 0]
     return z_loss_of_sums(
@@ -55,6 +58,9 @@ def z_loss(outputs, labels, *, sharpness=1.0, target=5.0) -> np.ndarray:
 def z_loss_of_sums(at_label, total, squares, classes, *, sharpness=1.0, target=5.0) -> np.ndarray:
     r"""Return the Z-loss from :math:`o_c`, :math:`s = \sum_j o_j` and :math:`q = \sum_j o_j^2`.
 
+    The variance is :math:`q/V - (s/V)^2`: where the mean of the outputs is :math:`10^k` times their
+    deviation, 2k digits are lost.
+
     Args:
         at_label: o_c ``(...)``.
         total: s ``(...)``.
@@ -67,12 +73,13 @@ def z_loss_of_sums(at_label, total, squares, classes, *, sharpness=1.0, target=5
         float64 array ``(...)``.
 
     Raises:
-        ValueError: if the outputs are constant or a is not positive.
+        ValueError: if the outputs are constant, shapes do not match, or a is not positive.
+        TypeError: if ``classes`` is no integer.
 
     Source: de Brebisson and Vincent (2016), Vincent, de Brebisson and Bouthillier (2015).
     """
     a = arguments.positive(sharpness, "sharpness")
-    target = arguments.finite(target, "target", ndim=0)
+    target = arguments.scalar(target, "target")
     score, _ = _score(at_label, total, squares, classes)
     return np.logaddexp(0.0, a * (target - score)) / a
 
@@ -95,12 +102,13 @@ def z_loss_slopes(at_label, total, squares, classes, *, sharpness=1.0, target=5.
         Three float64 arrays ``(...)``.
 
     Raises:
-        ValueError: if the outputs are constant or a is not positive.
+        ValueError: if the outputs are constant, shapes do not match, or a is not positive.
+        TypeError: if ``classes`` is no integer.
 
     Source: chapter *Cross-entropy over large vocabularies*.
     """
     a = arguments.positive(sharpness, "sharpness")
-    target = arguments.finite(target, "target", ndim=0)
+    target = arguments.scalar(target, "target")
     score, deviation = _score(at_label, total, squares, classes)
     by_score = -expit(a * (target - score))
     mean = np.asarray(total) / classes
@@ -131,19 +139,27 @@ class SphericalHead:
     gram: np.ndarray
 
     def row(self, label: int) -> np.ndarray:
-        """Return the weight of one class."""
+        """Return the weight ``(D,)`` of one class, an integer in ``[0, V)``."""
         return self.core[label] @ self.mixing + self.offset
 
     def weight(self) -> np.ndarray:
-        """Return the whole of W, at the cost that the factors avoid."""
+        """Return the whole of W ``(V, D)``, at the cost that the factors avoid."""
         return self.core @ self.mixing + self.offset
 
 
 def spherical_head(weight) -> SphericalHead:
-    """Return the factored form of a head ``(V, D)``.
+    """Return the factored form of a head.
+
+    Args:
+        weight: W ``(V, D)``, finite; copied.
+
+    Returns:
+        :class:`SphericalHead` with this weight.
 
     Raises:
         ValueError: if the weight is not a finite matrix.
+
+    Source: Vincent, de Brebisson and Bouthillier (2015).
     """
     weight = arguments.finite(weight, "weight", ndim=2).copy()
     width = weight.shape[1]
@@ -163,7 +179,7 @@ def spherical_step(head: SphericalHead, hidden, label, *, rate, sharpness=1.0, t
     Args:
         head: the factored head, changed in place.
         hidden: h ``(D,)``.
-        label: c.
+        label: c, an integer in ``[0, V)``.
         rate: eta >= 0.
         sharpness: a > 0.
         target: b.
@@ -172,19 +188,25 @@ def spherical_step(head: SphericalHead, hidden, label, *, rate, sharpness=1.0, t
         The loss before the step and its gradient by ``hidden`` ``(D,)``.
 
     Raises:
-        ValueError: if ``hidden`` has the wrong shape or a step makes the mixing singular.
+        ValueError: if ``hidden`` has the wrong shape, an option is out of range, the outputs are
+            all equal, or a step makes the mixing singular.
+        TypeError: if ``head`` is no :class:`SphericalHead` or the label no integer.
         IndexError: if the label is no class.
 
     Source: Vincent, de Brebisson and Bouthillier (2015); chapter *Cross-entropy over large
     vocabularies*.
     """
-    h = arguments.finite(hidden, "hidden", ndim=1)
+    if not isinstance(head, SphericalHead):
+        raise TypeError(f"head must be a SphericalHead, got {type(head).__name__}")
+    h, rate = arguments.finite(hidden, "hidden", ndim=1), arguments.scalar(rate, "rate", low=0)
     classes = len(head.core)
-    c = int(arguments.labels(label, (), classes))
+    c = int(arguments.labels(label, (), classes, "label"))
     if h.shape != head.total.shape:
         raise ValueError(f"hidden must have shape {head.total.shape}, got {h.shape}")
     row, gram_h = head.row(c), head.gram @ h
     sums = row @ h, head.total @ h, h @ gram_h
+    if sums[-1] <= 0:
+        raise ValueError("hidden must give outputs with a positive sum of squares")
     options = {"sharpness": sharpness, "target": target}
     loss = z_loss_of_sums(*sums, classes, **options)
     by_label, by_total, by_squares = z_loss_slopes(*sums, classes, **options)
@@ -217,6 +239,9 @@ def _score(at_label, total, squares, classes):
     mean = total / arguments.integer(classes, "classes", low=1)
     variance = squares / classes - mean**2
     if (variance <= 0).any():
-        raise ValueError("outputs must not all be equal within an example: they have no z-score")
+        raise ValueError(
+            "outputs must not all be equal within an example (squares above total^2 / classes): "
+            "they have no z-score"
+        )
     deviation = np.sqrt(variance)
     return (at_label - mean) / deviation, deviation

@@ -22,7 +22,8 @@ def learning_rate_sensitivity(losses, initial_loss) -> np.ndarray:
         Sensitivity, shape (...), nats; zero if every rate is as good as the best.
 
     Raises:
-        ValueError: If there is no learning rate, a NaN, or a diverged run is the best one.
+        ValueError: If there is no learning rate, a NaN, shapes that do not match, or a diverged
+            run is the best one.
 
     Source: Small-scale proxies for large-scale Transformer training instabilities; chapter
     "training-instabilities".
@@ -32,6 +33,7 @@ def learning_rate_sensitivity(losses, initial_loss) -> np.ndarray:
     if losses.ndim == 0 or losses.shape[-1] == 0:
         raise ValueError(f"losses must have at least one learning rate, got shape {losses.shape}")
     best = losses.min(-1)
+    arguments.broadcastable(losses=best, initial_loss=initial)
     if not np.isfinite(best).all():
         raise ValueError("losses must be finite for at least one learning rate")
     return np.minimum(losses, initial[..., None]).mean(-1) - np.minimum(best, initial)
