@@ -28,6 +28,13 @@ def start(seed: int = 0) -> np.random.Generator:
     Args:
         seed: non-negative integer that seeds the returned generator, torch, NumPy's global state
             and ``random`` (the last two because libraries use them).
+
+    Returns:
+        The generator.
+
+    Raises:
+        ValueError: if ``seed`` is negative or above ``2**32 - 1``, NumPy's range.
+        TypeError: if ``seed`` is no integer.
     """
     import torch
     from threadpoolctl import threadpool_limits
@@ -47,6 +54,16 @@ def execute(notebook) -> float:
     """Run a notebook from top to bottom in its own folder, store it, return the seconds taken.
 
     A notebook that fails is not stored.
+
+    Args:
+        notebook: path of an ``.ipynb`` file.
+
+    Returns:
+        float, seconds.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        nbclient.exceptions.CellExecutionError: if a cell fails.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -86,6 +103,7 @@ def normalized(node):
 
 
 def main() -> None:
+    """Execute, store and audit the notebooks named on the command line."""
     from xent.ledger.stored import audit
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[2])

@@ -18,7 +18,15 @@ def count_parameters(model: nn.Module, *, embeddings: bool = False) -> int:
     Args:
         model: any module; submodules of type ``nn.Embedding`` and one named ``head`` are tables.
         embeddings: count the tables too.
+
+    Returns:
+        The number.
+
+    Raises:
+        TypeError: if ``model`` is no module.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch module, got {type(model).__name__}")
     total = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if embeddings:
         return total
@@ -101,12 +109,15 @@ class MLPLanguageModel(nn.Module):
         hidden: width of the hidden layer.
 
     ``forward`` takes tokens (B, T) and returns next-token logits (B, T, vocab).
+
+    Raises:
+        ValueError: if a number is below 1.
+        TypeError: if a number is no integer.
     """
 
     def __init__(self, vocab: int, context: int, *, width: int, hidden: int):
         super().__init__()
-        for value, name in ((vocab, "vocab"), (context, "context"), (hidden, "hidden")):
-            arguments.integer(value, name, low=1)
+        _sizes(vocab=vocab, context=context, width=width, hidden=hidden)
         self.context = context
         self.tokens = nn.Embedding(vocab + 1, width, padding_idx=vocab)
         self.hidden, self.head = nn.Linear(context * width, hidden), nn.Linear(hidden, vocab)
@@ -127,10 +138,23 @@ ACTIVATIONS = {
 
 
 class GatedMLP(nn.Module):
-    """One hidden layer gated by a second: ``head(values(x) * silu(gates(x)))``."""
+    """One hidden layer gated by a second: ``head(values(x) * silu(gates(x)))``.
+
+    Args:
+        inputs: numbers per example.
+        width: of the hidden layer.
+        classes: number of classes.
+
+    ``forward`` takes inputs (B, inputs) and returns logits (B, classes).
+
+    Raises:
+        ValueError: if a number is below 1.
+        TypeError: if a number is no integer.
+    """
 
     def __init__(self, inputs: int, width: int, classes: int):
         super().__init__()
+        _sizes(inputs=inputs, width=width, classes=classes)
         self.values, self.gates = nn.Linear(inputs, width), nn.Linear(inputs, width)
         self.head = nn.Linear(width, classes)
 
@@ -149,12 +173,18 @@ class RowTransformer(nn.Module):
 
     ``forward`` takes images (B, 64) and returns logits (B, classes). Every block keeps the largest
     attention logit of its last forward pass in ``largest_score``.
+
+    Raises:
+        ValueError: if a number is below 1 or ``width`` no multiple of four.
+        TypeError: if a number is no integer.
     """
 
     def __init__(
         self, *, width: int = 32, layers: int = 2, classes: int = 10, qk_norm: bool = False
     ):
         super().__init__()
+        _sizes(layers=layers, classes=classes)
+        _heads(width, 4)
         self.rows, self.norm = nn.Linear(8, width), nn.LayerNorm(width)
         self.token = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.positions = nn.Parameter(0.02 * torch.randn(9, width))
@@ -170,11 +200,23 @@ class RowTransformer(nn.Module):
 
 
 class RowBlock(nn.Module):
-    """Pre-norm attention over all positions, written with a plain softmax, and a GELU layer."""
+    """Pre-norm attention over all positions, written with a plain softmax, and a GELU layer.
+
+    Args:
+        width: model width, a multiple of ``heads``.
+        heads: number of attention heads.
+        qk_norm: normalize queries and keys (LayerNorm without parameters) before the product.
+
+    ``forward`` takes and returns states (B, T, width).
+
+    Raises:
+        ValueError: if a number is below 1 or ``width`` no multiple of ``heads``.
+        TypeError: if a number is no integer.
+    """
 
     def __init__(self, width: int, heads: int, *, qk_norm: bool = False):
         super().__init__()
-        self.heads, self.qk_norm, self.largest_score = heads, qk_norm, 0.0
+        self.heads, self.qk_norm, self.largest_score = _heads(width, heads), qk_norm, 0.0
         self.attention_norm, self.hidden_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
@@ -202,9 +244,14 @@ def digit_classifier(name: str, *, activation: str = "gelu", width: int = 64) ->
         activation: of the MLPs; a key of ``ACTIVATIONS``.
         width: of the hidden layers of the MLPs.
 
+    Returns:
+        A module from inputs (B, 64) to logits (B, 10).
+
     Raises:
-        ValueError: for an unknown name or activation.
+        ValueError: for an unknown name or activation, or a width below 1.
+        TypeError: if ``width`` is no integer.
     """
+    _sizes(width=width)
     arguments.choice(activation, "activation", tuple(ACTIVATIONS))
     names = ("linear", "mlp", "mlp-norm", "gated-mlp", "cnn-norm", "transformer")
     arguments.choice(name, "name", names)
@@ -225,3 +272,16 @@ def digit_classifier(name: str, *, activation: str = "gelu", width: int = 64) ->
         layers += [nn.LayerNorm(width)] if name == "mlp-norm" else []
         layers.append(ACTIVATIONS[activation]())
     return nn.Sequential(*layers, nn.Linear(width, 10))
+
+
+def _sizes(**sizes: int) -> None:
+    for name, value in sizes.items():
+        arguments.integer(value, name, low=1)
+
+
+def _heads(width: int, heads: int) -> int:
+    """The number of heads, which divides the width."""
+    _sizes(width=width, heads=heads)
+    if width % heads:
+        raise ValueError(f"width must be a multiple of heads={heads}, got {width}")
+    return heads

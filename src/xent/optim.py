@@ -33,13 +33,18 @@ class RadiusController:
         limit: Largest normalized length r allowed, positive.
 
     Raises:
-        ValueError: If ``limit`` is not a positive finite number.
+        TypeError: If ``optimizer`` is no optimizer, ``model`` no module or ``limit`` no number.
+        ValueError: If ``limit`` is not positive and finite.
 
     Source: Ghosts of Softmax, which caps the length of the raw gradient in its
     released code; capping the update is the difference. Chapter "ghosts-experiments".
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, model: nn.Module, *, limit: float = 1.0):
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise TypeError(f"optimizer must be a torch optimizer, got {type(optimizer).__name__}")
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch module, got {type(model).__name__}")
         self.optimizer, self.model = optimizer, model
         self.limit = arguments.positive(limit, "limit")
         self.proposed = 0.0  # normalized length of the last proposed update
@@ -109,7 +114,15 @@ class RadiusController:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Restore what ``state_dict`` returned."""
+        """Restore what ``state_dict`` returned.
+
+        Args:
+            state: a dictionary with the keys of ``state_dict``.
+
+        Raises:
+            KeyError: If an entry is missing.
+            ValueError: If the limit is not positive and finite.
+        """
         self.optimizer.load_state_dict(state["optimizer"])
         self.limit = arguments.positive(state["limit"], "limit")
         self.proposed, self.scale = float(state["proposed"]), float(state["scale"])

@@ -71,3 +71,9 @@ def test_bad_input_is_named(call, error, words):
     z, y = problem()
     with pytest.raises(error, match=words):
         call(z, y)
+
+
+def test_no_label_is_ignored_by_the_smooth_loss():
+    z = torch.zeros(2, 3)
+    with pytest.raises(IndexError, match=r"labels must lie in \[0, 3\), got -100"):
+        ops.smooth_adversarial_comp_sum(z, z, torch.tensor([0, -100]))

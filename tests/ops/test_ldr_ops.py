@@ -56,3 +56,26 @@ def test_cross_entropy_is_a_member():
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call(*problem())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_logit_without_value_leaves_no_temperature(bad):
+    z, y = problem()
+    z = z.detach().clone()
+    z[1, (y[1] + 1) % 6] = bad
+    for alpha in (1.05, 2.0):
+        found = ops.optimal_temperature(z, y, 1.0, alpha)
+        assert found.isnan().tolist() == [row == 1 for row in range(len(y))]
+
+
+@pytest.mark.parametrize("lam", [1e-18, 1e18])
+def test_extreme_temperatures_reach_the_limits(lam):
+    z, y = problem()
+    z = z.detach().float()
+    limit = ops.ldr_kl_loss(z, y, 0.0 if lam < 1 else float("inf"), reduction="none")
+    assert torch.allclose(ops.ldr_kl_loss(z, y, lam, reduction="none"), limit, rtol=1e-5)
+    for beyond in (1e-300, 1e300, 1e-30, 1e30, [1.0], True + 1j):
+        with pytest.raises((TypeError, ValueError), match="lam must"):
+            ops.ldr_kl_loss(z, y, beyond)
+        with pytest.raises((TypeError, ValueError), match="lam0 must"):
+            ops.aldr_kl_loss(z, y, beyond)

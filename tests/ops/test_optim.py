@@ -136,3 +136,11 @@ def test_bad_limit_is_named():
     model, _, _ = problem()
     with pytest.raises(ValueError, match="limit"):
         RadiusController(torch.optim.SGD(model.parameters(), lr=1.0), model, limit=0.0)
+
+
+def test_only_optimizers_and_modules_are_controlled():
+    model = torch.nn.Linear(2, 2)
+    with pytest.raises(TypeError, match="optimizer must"):
+        RadiusController(None, model)
+    with pytest.raises(TypeError, match="model must"):
+        RadiusController(torch.optim.SGD(model.parameters(), lr=1.0), None)

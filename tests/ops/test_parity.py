@@ -90,11 +90,13 @@ def test_record_and_table(tmp_path):
     [
         ({"backends": ("cuda",)}, ValueError, "backends"),
         ({"only": "no such"}, ValueError, "only"),
+        ({"device": "tpu"}, ValueError, "device must be one of 'cpu', 'cuda'"),
+        ({"device": None}, ValueError, "device"),
     ],
 )
 def test_bad_requests_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
-        parity.run("cpu", **arguments)
+        parity.run(**arguments)
 
 
 def test_cuda_without_a_device_says_so():

@@ -1,9 +1,11 @@
 """What parity does not cover: gradients of losses and penalties, bad input, padding."""
 
+import numpy as np
 import pytest
 import torch
 
 from xent.ops import policy
+from xent.reference import policy as reference
 
 
 def generator(seed=0):
@@ -89,3 +91,28 @@ ZEROS = torch.zeros(2, 3)
 def test_bad_input_is_named(call, error):
     with pytest.raises(error, match="must|got"):
         call()
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 1 / 3])
+@pytest.mark.parametrize("size", [2, 3, 6, 7, 12])
+def test_equal_rewards_have_no_advantage_in_either_twin(value, size):
+    rewards = torch.full((2, size), value, requires_grad=True)
+    advantages = policy.group_relative_advantages(rewards)
+    assert not advantages.any()
+    advantages.sum().backward()
+    assert not rewards.grad.any()
+    assert not reference.group_relative_advantages([value] * size).any()
+
+
+def test_tiny_and_large_half_rewards_are_standardized():
+    for scale, dtype in ((1e-30, torch.float32), (3e4, torch.float16), (1e-7, torch.float16)):
+        rewards = (scale * torch.tensor([1.0, 0.0, 0.0, 1.0])).to(dtype)
+        found = policy.group_relative_advantages(rewards)
+        assert torch.allclose(found, torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    assert np.allclose(reference.group_relative_advantages([1e-90, 0.0]), [1.0, -1.0])
+
+
+def test_clips_are_not_negative():
+    for clips in (dict(clip_low=-0.1), dict(clip_high=-0.1), dict(clip_low=float("nan"))):
+        with pytest.raises(ValueError, match="clip_(low|high) must lie in"):
+            policy.policy_loss(ZEROS, ZEROS, ZEROS, **clips)

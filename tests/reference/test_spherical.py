@@ -79,3 +79,10 @@ def test_a_step_that_would_be_singular_is_refused():
     by_squares = reference.z_loss_slopes(*sums, 3)[2]
     with pytest.raises(ValueError, match="singular"):
         reference.spherical_step(head, h, 2, rate=1 / (2 * by_squares))
+
+
+def test_an_offset_changes_no_z_score():
+    z = np.array([1.0, 2.0, 4.0, -3.0])
+    assert reference.z_loss(z + 1e9, 1) == pytest.approx(reference.z_loss(z, 1), rel=1e-6)
+    with pytest.raises(ValueError, match="all be equal"):
+        reference.z_loss([0.1, 0.1, 0.1], 0)

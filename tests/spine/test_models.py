@@ -65,3 +65,23 @@ def test_bad_sizes_are_named():
         models.MLPLanguageModel(0, 3, width=4, hidden=8)
     with pytest.raises(ValueError, match="context"):
         transformer()(torch.zeros((1, 13), dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "name"),
+    [
+        (lambda: models.MLPLanguageModel(5, 3, width=-4, hidden=8), ValueError, "width"),
+        (lambda: models.MLPLanguageModel(5, 3, width=4.0, hidden=8), TypeError, "width"),
+        (lambda: models.GatedMLP(4, 0, 3), ValueError, "width"),
+        (lambda: models.RowTransformer(width=6), ValueError, "width"),
+        (lambda: models.RowTransformer(layers=-1), ValueError, "layers"),
+        (lambda: models.RowBlock(8, -2), ValueError, "heads"),
+        (lambda: models.digit_classifier("mlp", width=0), ValueError, "width"),
+        (lambda: models.digit_classifier("mlp", width=True), TypeError, "width"),
+        (lambda: models.digit_classifier("tree"), ValueError, "name"),
+        (lambda: models.count_parameters("mlp"), TypeError, "model"),
+    ],
+)
+def test_sizes_of_no_network_are_refused(make, error, name):
+    with pytest.raises(error, match=f"{name} must"):
+        make()

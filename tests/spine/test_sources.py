@@ -61,6 +61,7 @@ def test_zipf_entropy_of_equal_symbols_is_the_logarithm():
         (lambda: sources.MarkovSource([[0.5, 0.5]]), ValueError, "square"),
         (lambda: sources.ZipfSource(0), ValueError, "num_symbols"),
         (lambda: sources.ZipfSource(3, -1.0), ValueError, "exponent"),
+        (lambda: sources.ZipfSource(3, float("inf")), ValueError, "exponent"),
         (lambda: sources.digits(test_fraction=1.0), ValueError, "test_fraction"),
         (lambda: sources.mnist1d(num_samples=2), ValueError, "num_samples"),
     ],

@@ -49,8 +49,9 @@ def comp_sum_loss(
     """
     tau = arguments.scalar(tau, "tau", low=0)
     ignore_index = integer(ignore_index, "ignore_index")
+    arguments.classes(logits)
     cross_entropy = cross_entropy_with_logits(
-        arguments.classes(logits), labels, ignore_index=ignore_index, reduction="none", backend=backend
+        logits, labels, ignore_index=ignore_index, reduction="none", backend=backend
     )
     return reduce(_from_cross_entropy(cross_entropy, tau), labels != ignore_index, reduction)
 

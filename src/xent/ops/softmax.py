@@ -29,6 +29,8 @@ def logsumexp(logits: torch.Tensor, axis: int = -1, *, backend: str = "auto") ->
     Raises:
         TypeError: if the logits are no floating tensor.
         ValueError: for no classes, a bad axis, or a backend that does not support the input.
+
+    Source: twin of :func:`xent.reference.softmax.logsumexp`.
     """
     _check_logits(logits, axis)
     if choose(backend, logits) == "triton":
@@ -49,6 +51,8 @@ def softmax(logits: torch.Tensor, axis: int = -1, *, backend: str = "auto") -> t
 
     Raises:
         TypeError, ValueError: as :func:`logsumexp`.
+
+    Source: twin of :func:`xent.reference.softmax.softmax`.
     """
     _check_logits(logits, axis)
     if choose(backend, logits) == "triton":
@@ -69,6 +73,8 @@ def log_softmax(logits: torch.Tensor, axis: int = -1, *, backend: str = "auto") 
 
     Raises:
         TypeError, ValueError: as :func:`logsumexp`.
+
+    Source: twin of :func:`xent.reference.softmax.log_softmax`.
     """
     _check_logits(logits, axis)
     if choose(backend, logits) == "triton":
@@ -117,6 +123,8 @@ def cross_entropy_with_logits(
         ValueError: for shapes or devices that do not match, options out of range, an unsupported
             backend, or the mean of no example (the sum of none is zero).
         IndexError: for a label that is no class.
+
+    Source: twin of :func:`xent.reference.softmax.cross_entropy_with_logits`.
     """
     _check_logits(logits, -1)
     counted = _check_labels(logits, labels, ignore_index)
@@ -132,8 +140,18 @@ def cross_entropy_with_logits(
 def reduce(losses: torch.Tensor, counted: torch.Tensor, reduction: str) -> torch.Tensor:
     """Reduce per-example losses, the mean over those that count.
 
+    Args:
+        losses: tensor ``(...)``, zero where an example does not count.
+        counted: bool tensor of the same shape.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        Scalar, or ``losses`` itself.
+
     Raises:
         ValueError: for an unknown reduction, or the mean of no example.
+
+    Source: the convention of ``torch.nn.functional.cross_entropy``.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")

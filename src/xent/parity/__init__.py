@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from xent import records
+from xent.reference.arguments import choice
 
 
 class Tolerance(NamedTuple):
@@ -118,10 +119,14 @@ def run(device: str = "cpu", backends=("torch", "triton"), *, only: str = "") ->
         backends: which to run.
         only: run the twins whose name contains this.
 
+    Returns:
+        The results in the order of the table.
+
     Raises:
-        ValueError: for an unknown backend, or if no twin is selected.
+        ValueError: for an unknown device or backend, or if no twin is selected.
         RuntimeError: if CUDA is asked for and absent.
     """
+    choice(device, "device", ("cpu", "cuda"))
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("device='cuda': torch sees no CUDA device here")
     if unknown := set(backends) - {"torch", "triton"}:

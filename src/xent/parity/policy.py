@@ -84,6 +84,35 @@ def clipped_cases(large: bool):
             yield Case(f"{case.name} clips {clips}", case.arguments, options)
 
 
+def surrogate_cases(large: bool):
+    """Log-probabilities and advantages of every token, with the clips of ``clipped_cases``."""
+    rng = np.random.default_rng(17)
+    for case in clipped_cases(large):
+        logprobs, old, _ = case.arguments
+        arguments = logprobs, old, rng.normal(size=logprobs.shape)
+        yield Case(case.name, arguments, case.options)
+
+
+def penalty_cases(large: bool):
+    """Log-probabilities, old ones, and the tokens selected: some, none, all."""
+    rng = np.random.default_rng(18)
+    logprobs, old, _ = batch(rng, 3, 8, 5)
+    for name, selected in (
+        ("some", rng.random(old.shape) < 0.3),
+        ("all", old < 9),
+        ("none", old > 9),
+    ):
+        yield Case(name, (logprobs, old, selected), {"beta": 0.7})
+
+
+def anchor_cases(large: bool):
+    """Entropies of a batch and the tokens that count."""
+    rng = np.random.default_rng(19)
+    entropies = rng.exponential(size=(6, 9))
+    yield Case("some", (entropies, rng.random((6, 9)) < 0.4, 0.5))
+    yield Case("all", (entropies, entropies >= 0, 3.0))
+
+
 def covariance_cases(large: bool):
     """Log-probabilities and advantages."""
     rng = np.random.default_rng(11)
@@ -176,6 +205,9 @@ ROWS = (
     ),
     row("token_entropy_change", change_cases, {"float64": Tolerance(1e-12)}, "float64 rounding"),
     row("group_relative_advantages", reward_cases, EXACT, ROUNDING),
+    row("policy_loss", surrogate_cases, ROUNDED, ROUNDING, op_options=NONE),
+    row("kl_cov_penalty", penalty_cases, ROUNDED, ROUNDING, op_options=NONE),
+    row("anchored_penalty", anchor_cases, ROUNDED, ROUNDING),
     row("grpo_loss", clipped_cases, ROUNDED, ROUNDING, op_options=NONE),
     row("rloo_loss", loss_cases, ROUNDED, ROUNDING, op_options=NONE),
     row("reinforce_loss", loss_cases, ROUNDED, ROUNDING, op_options=NONE),

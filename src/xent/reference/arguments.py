@@ -77,10 +77,7 @@ def logits(value, name: str = "logits", *, axis: int = -1) -> np.ndarray:
 
 def integers(value, name: str) -> np.ndarray:
     """Return ``value`` as an array of integers; one without entries may have any dtype."""
-    try:
-        result = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be an array of integers: {error}") from None
+    result = _asarray(value, name, "integers")
     if result.size and result.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, got dtype {result.dtype}")
     return result.astype(np.int64)
@@ -107,6 +104,14 @@ def labels(
         bad = result[~allowed].flat[0]
         extra = "" if ignore_index is None else f" or equal ignore_index={ignore_index}"
         raise IndexError(f"{name} must lie in [0, {num_classes}){extra}, got {bad}")
+    return result
+
+
+def mask(value, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return ``value`` as an array of truth values of the given shape."""
+    result = _asarray(value, name, "truth values")
+    if result.dtype != bool or result.shape != tuple(shape):
+        raise ValueError(f"{name} must be bool of shape {tuple(shape)}, got {result.shape}")
     return result
 
 
@@ -188,6 +193,13 @@ def choice(value, name: str, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
+
+
+def _asarray(value, name, content) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be an array of {content}: {error}") from None
 
 
 def _check_axis(axis, ndim: int) -> None:

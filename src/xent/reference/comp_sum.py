@@ -228,6 +228,9 @@ def pooled_regret(p, predicted: int, tau: float) -> float:
         predicted: index of the predicted class.
         tau: in (1, 2).
 
+    Returns:
+        float, nats.
+
     Raises:
         ValueError: if ``p`` is no distribution or ``tau`` lies outside (1, 2).
         IndexError: if ``predicted`` is no class.
@@ -390,6 +393,9 @@ def quadratic_constant(tau: float) -> float:
 
     Args:
         tau: in [0, 2].
+
+    Returns:
+        float, nats.
 
     Raises:
         ValueError: for ``tau`` outside [0, 2].
@@ -554,6 +560,9 @@ def sharp_smoothing(tau: float, num_classes: int, rho: float = 1.0) -> float:
         tau: in [0, 2].
         num_classes: n, at least 2.
         rho: margin, above 0.
+
+    Returns:
+        float, in the unit of 1 / ``rho``.
 
     Raises:
         ValueError: for ``tau`` outside [0, 2], fewer than 2 classes, ``rho`` not positive.

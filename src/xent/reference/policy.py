@@ -251,7 +251,7 @@ def policy_gradient_path(logits, correct, remaining) -> Path:
     Source: chapter *Reward and entropy*.
     """
     logits = arguments.finite(logits, "logits", ndim=1)
-    correct = _mask(correct, "correct", logits)
+    correct = arguments.mask(correct, "correct", logits.shape)
     if correct.all() or not correct.any():
         raise ValueError("correct must mark at least one action and leave at least one wrong")
     if np.ptp(logits) > LONGEST:
@@ -297,10 +297,11 @@ def line_fit_error(p_low: float, p_high: float, entropy_correct, entropy_wrong) 
         entropy_wrong: :math:`H_w \ge 0`.
 
     Returns:
-        the error in units of reward.
+        float: the error in units of reward.
 
     Raises:
         ValueError: if the range is empty or entropy does not fall all along it.
+        TypeError: if an argument is no number.
 
     Source: chapter *Reward and entropy*.
     """
@@ -409,7 +410,7 @@ def tree_entropy(logits) -> float:
         logits: levels of a full tree as in :func:`tree_reach`.
 
     Returns:
-        the entropy in nats.
+        float: the entropy in nats.
 
     Raises:
         ValueError: if the levels do not fit together.
@@ -764,7 +765,7 @@ def kl_cov_penalty(logprobs, old_logprobs, selected, *, beta: float = 1.0) -> np
     """
     logprobs = arguments.finite(logprobs, "logprobs")
     gap = logprobs - _like(old_logprobs, "old_logprobs", logprobs)
-    selected = _mask(selected, "selected", logprobs)
+    selected = arguments.mask(selected, "selected", logprobs.shape)
     return np.where(selected, arguments.positive(beta, "beta") * np.abs(gap), 0.0)
 
 
@@ -934,7 +935,7 @@ def anchored_penalty(entropies, mask, anchor: float) -> float:
     Source: *Rethinking Entropy Regularization in Large Reasoning Models* (official code).
     """
     entropies = arguments.finite(entropies, "entropies")
-    mask = _mask(mask, "mask", entropies)
+    mask = arguments.mask(mask, "mask", entropies.shape)
     if not mask.any():
         raise ValueError("mask must keep at least one token")
     return float((entropies[mask].mean() - arguments.scalar(anchor, "anchor")) ** 2)
@@ -1190,13 +1191,6 @@ def _like(value, name, other) -> np.ndarray:
     value = arguments.finite(value, name)
     if value.shape != other.shape:
         raise ValueError(f"{name} must have shape {other.shape}, got {value.shape}")
-    return value
-
-
-def _mask(value, name, other) -> np.ndarray:
-    value = np.asarray(value)
-    if value.dtype != bool or value.shape != other.shape:
-        raise ValueError(f"{name} must be bool of shape {other.shape}, got {value.shape}")
     return value
 
 

@@ -418,7 +418,9 @@ def hl_gauss_targets(values, edges, sigma: float) -> np.ndarray:
         raise ValueError("edges must be at least two increasing numbers")
     if (y < edges[0]).any() or (y > edges[-1]).any():
         raise ValueError(f"values must lie in [{edges[0]}, {edges[-1]}], the range of edges")
-    mass = np.diff(ndtr((edges - y[..., None]) / sigma), axis=-1)
+    x = (edges - y[..., None]) / sigma
+    # above the value the complement is differenced, which is small there: nothing cancels
+    mass = np.where(x[..., :-1] > 0, -np.diff(ndtr(-x), axis=-1), np.diff(ndtr(x), axis=-1))
     total = mass.sum(axis=-1, keepdims=True)
     if (total == 0).any():
         raise ValueError(f"sigma must not dwarf the range of edges, got {sigma}")

@@ -29,10 +29,12 @@ def label_entropy(num_labels: int, noise: float) -> tuple[float, float]:
         noise: :math:`\varepsilon` in [0, 1].
 
     Returns:
-        (S, ln V - S), nats.
+        Two floats: S and ln V - S, nats.
 
     Raises:
         ValueError: if an argument is outside its range.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     num_labels = arguments.integer(num_labels, "num_labels", low=2)
     noise = arguments.scalar(noise, "noise", low=0.0, high=1.0)
@@ -57,6 +59,8 @@ def zipf_tail(known, a: float, *, contexts: float = np.inf) -> np.ndarray:
 
     Raises:
         ValueError: if ``known`` is negative or above K.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     known, a = arguments.finite(known, "known"), _exponent(a)
     if (known < 0).any() or (known > contexts).any():
@@ -83,6 +87,8 @@ def memorizer_excess(samples, a: float, *, room=np.inf) -> np.ndarray:
 
     Raises:
         ValueError: if an argument is outside its range.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     samples, room = arguments.finite(samples, "samples"), arguments.array(room, "room")
     a = _exponent(a)
@@ -104,10 +110,12 @@ def times_seen(a: float) -> float:
         a: exponent, above 0.
 
     Returns:
-        t, between 0 and 1.
+        float: t, between 0 and 1.
 
     Raises:
         ValueError: if ``a`` is not above 0.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     a = _exponent(a)
     b = a / (1 + a)
@@ -137,6 +145,8 @@ def count_learner_constant(excess, a: float, *, kappa: float | None = None) -> f
 
     Raises:
         ValueError: if ``excess`` is empty or ``a`` is not above 0.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     excess, a = arguments.finite(excess, "excess", ndim=1), _exponent(a)
     if excess.size == 0:
@@ -165,6 +175,8 @@ def dirichlet_excess(counts: int, num_labels: int, noise: float, beta: float) ->
 
     Raises:
         ValueError: if an argument is outside its range.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     counts = arguments.integer(counts, "counts", low=0)
     beta = arguments.positive(beta, "beta")
@@ -197,10 +209,12 @@ def run_length_entropy(a: float) -> float:
         a: exponent, above 1 (a finite mean run length).
 
     Returns:
-        S.
+        float: S, nats per symbol.
 
     Raises:
         ValueError: if ``a`` is not above 1.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     a = _exponent(a, low=1.0)
     s = 1 + a
@@ -236,6 +250,8 @@ def merged_ages_excess(states: int, a: float, *, horizon: int = 1_000_000) -> fl
 
     Raises:
         ValueError: if an argument is outside its range.
+
+    Source: chapter ``power-law-and-entropy``.
     """
     states, a = arguments.integer(states, "states", low=1), _exponent(a, low=1.0)
     horizon = arguments.integer(horizon, "horizon", low=states + 1)
@@ -279,6 +295,9 @@ def hmm_entropy_bounds(transition, emission, length: int) -> tuple[float, float]
 
     Raises:
         ValueError: if shapes disagree or the chain has several stationary distributions.
+
+    Source: Cover and Thomas, *Elements of Information Theory*, functions of Markov
+    chains; chapter ``power-law-and-entropy``.
     """
     transition = arguments.distribution(transition, "transition")
     if transition.ndim != 2 or transition.shape[0] != transition.shape[1]:
