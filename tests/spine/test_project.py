@@ -62,8 +62,9 @@ def test_conda_environment_is_the_lock():
 def test_readme_prints_the_ledgers_headline_findings():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     entries = ledger.collect(ROOT)
-    assert headline_table(entries) in readme
-    assert count_line(entries) in readme
+    renew = "README.md is behind the ledger: python -m xent.ledger --readme"
+    assert headline_table(entries) in readme, renew
+    assert count_line(entries) in readme, renew
 
 
 def test_make_help_lists_every_target():
