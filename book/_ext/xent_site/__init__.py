@@ -15,10 +15,11 @@ from xent_site import (
     page,
     papers,
     running,
+    sharing,
     site,
 )
 
-MODULES = (api, chapters, ledger, mathjax, measured, notation, page, papers, running, site)
+MODULES = (api, chapters, ledger, mathjax, measured, notation, page, papers, running, sharing, site)
 
 
 def setup(app):
