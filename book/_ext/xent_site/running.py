@@ -50,7 +50,7 @@ def environment(root) -> str:
     return (
         "Python 3.11 or newer, the packages of <code>requirements.lock</code> "
         f"(NumPy {pinned['numpy']}, PyTorch {pinned['torch']}), one CPU thread, no GPU. "
-        "Nothing is downloaded."
+        "Once that is installed, nothing is downloaded."
     )
 
 
