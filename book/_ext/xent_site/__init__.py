@@ -8,18 +8,34 @@ from __future__ import annotations
 from xent_site import (
     api,
     chapters,
+    disclosure,
     ledger,
     mathjax,
     measured,
     notation,
     page,
     papers,
+    previews,
     running,
     sharing,
     site,
 )
 
-MODULES = (api, chapters, ledger, mathjax, measured, notation, page, papers, running, sharing, site)
+MODULES = (
+    api,
+    chapters,
+    disclosure,
+    ledger,
+    mathjax,
+    measured,
+    notation,
+    page,
+    papers,
+    previews,
+    running,
+    sharing,
+    site,
+)
 
 
 def setup(app):
