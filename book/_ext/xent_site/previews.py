@@ -27,7 +27,7 @@ def article(text: str) -> str:
 
 @cache
 def read(path: Path) -> str:
-    return article(path.read_text(encoding="utf-8")) if path.is_file() else ""
+    return article(path.read_text("utf-8")) if path.suffix == ".html" and path.is_file() else ""
 
 
 def element(text: str, start: int) -> str:
