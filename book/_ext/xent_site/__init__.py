@@ -19,6 +19,7 @@ from xent_site import (
     running,
     sharing,
     site,
+    stills,
 )
 
 MODULES = (
@@ -35,6 +36,7 @@ MODULES = (
     running,
     sharing,
     site,
+    stills,
 )
 
 
