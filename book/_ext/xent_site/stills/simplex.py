@@ -66,7 +66,7 @@ def values(p, found) -> list:
 def panels(p, found):
     figure, axes = panel(width=4.6, height=3.6, aspect="equal", xlim=(-0.05, 1.05))
     axes.set_axis_off()
-    x, y = np.meshgrid(np.linspace(0, 1, 361), np.linspace(0, TOP, 421))
+    x, y = np.meshgrid(np.linspace(0, 1, 121), np.linspace(0, TOP, 121))
     laws = law(x, y)
     inside = laws.min(axis=-1) > -1e-9
     heights = np.full(x.shape, np.nan)
