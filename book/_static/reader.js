@@ -178,11 +178,22 @@
     toPlace();
     window.addEventListener("hashchange", toPlace);
     for (const hit of document.querySelectorAll("details:not([open]) .highlighted")) hit.closest("details").open = true;
-    const printed = [];
+  }
+
+  /* On paper everything is open, and what is dark on the screen is white. */
+  function startPrinting() {
+    const look = document.documentElement.dataset;
+    const folds = [];
+    let theme = look.theme;
     window.addEventListener("beforeprint", () => {
-      for (const fold of document.querySelectorAll("article details:not([open])")) { fold.open = true; printed.push(fold); }
+      theme = look.theme;
+      look.theme = "light";
+      for (const fold of document.querySelectorAll("article details:not([open])")) { fold.open = true; folds.push(fold); }
     });
-    window.addEventListener("afterprint", () => { for (const fold of printed.splice(0)) fold.open = false; });
+    window.addEventListener("afterprint", () => {
+      look.theme = theme;
+      for (const fold of folds.splice(0)) fold.open = false;
+    });
   }
 
   /* Search results quote the text of a page: no buttons, no source of formulas. */
@@ -213,6 +224,7 @@
     if (results) startSearchResults(results);
     startPreviews();
     startFolds();
+    startPrinting();
     reachWideRegions();
     new ResizeObserver(reachWideRegions).observe(document.body);
   });

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-NAMES = ["book/parts/stability", "chapters/stability/ghosts-of-softmax", "book/notation"]
-ELSEWHERE = "chapters/stability/safe-steps"
+CHAPTER = "chapters/scaling/knowledge-capacity"
+NAMES = ["book/parts/scaling", CHAPTER, "book/notation"]
 
 pytestmark = pytest.mark.site
 
@@ -25,15 +27,9 @@ def printed(site, browser):
     pages, number = [], 1
     for name in NAMES:
         pages.append((print_page(browser, site / f"{name}.html", number), number))
-        number += len(PdfReader(stream(pages[-1][0].content)).pages)
+        number += len(PdfReader(io.BytesIO(pages[-1][0].content)).pages)
     writer, lost = joined(front(browser, pages), [page for page, _ in pages])
     return pages, writer, lost
-
-
-def stream(content: bytes):
-    import io
-
-    return io.BytesIO(content)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +48,7 @@ def test_pages_have_their_text_figures_and_formulas(printed):
     assert max(page.figures for page, _ in printed[0]) > 1
 
 
-def test_a_missing_figure_and_a_raw_formula_are_found(printed):
-    from dataclasses import replace
-
+def test_a_missing_figure_is_found(printed):
     from book.pdf import problems
 
     chapter = printed[0][1][0]
@@ -87,11 +81,11 @@ def test_links_stay_inside_or_lead_to_the_web(printed, book):
     links = [ref.get_object() for sheet in book.pages for ref in sheet.get("/Annots", ())]
     inside = [link["/Dest"] for link in links if "/Dest" in link]
     outside = [link["/A"]["/URI"] for link in links if "/A" in link]
-    assert len(inside) > 20 and len(inside) + len(outside) == len(links)
+    assert len(inside) > 10 and len(inside) + len(outside) == len(links)
     assert not [place for place in outside if not place.startswith("http")]
     sheets = {sheet.indirect_reference.idnum for sheet in book.pages}
     assert {place[0].idnum for place in inside} <= sheets
-    assert len({float(place[3]) for place in inside}) > 5  # places on a page, not only pages
+    assert len({float(place[3]) for place in inside}) > 3  # places on a page, not only pages
 
 
 def test_fonts_are_in_the_file(book):
@@ -107,19 +101,15 @@ def test_fonts_are_in_the_file(book):
 
 def test_dark_readers_print_on_white(browser, site):
     page = browser.new_page(color_scheme="dark")
-    page.goto((site / f"{NAMES[1]}.html").as_uri())
-    page.emulate_media(media="print", color_scheme="dark")
-    seen = page.evaluate(
-        """() => [...document.querySelectorAll("body, .bd-article p, div.highlight pre, .claim")]
-        .map((node) => getComputedStyle(node)).map((s) => [s.color, s.backgroundColor])"""
+    page.goto((site / f"{CHAPTER}.html").as_uri())
+    theme = "() => document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "dark"
+    page.evaluate(
+        """() => window.addEventListener("beforeprint", () => {
+        const marks = [...document.querySelectorAll("details")].every((fold) => fold.open);
+        window.seen = [document.documentElement.dataset.theme, marks]; })"""
     )
+    page.pdf()
+    assert page.evaluate("window.seen") == ["light", True]
+    assert page.evaluate(theme) == "dark"
     page.close()
-    for color, background in seen:
-        assert lightness(color) < 0.45, color
-        assert background.endswith(", 0)") or lightness(background) > 0.85, background
-
-
-def lightness(color: str) -> float:
-    import re
-
-    return sum(map(float, re.findall(r"[\d.]+", color)[:3])) / 765
