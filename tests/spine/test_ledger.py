@@ -8,7 +8,7 @@ import sympy
 
 from xent import ledger
 from xent.ledger import display
-from xent.ledger.__main__ import headline_table
+from xent.ledger.__main__ import headline_table, renewed
 from xent.ledger.contract import ContractError, read_contract
 from xent.ledger.verdict import Measurement
 
@@ -211,13 +211,37 @@ def test_collect_and_headline_of_a_book_without_notebook(tmp_path):
     assert "| 0.5 nats | – | unchecked |" in headline_table(list(entries.values()))
 
 
+def test_the_readme_is_renewed_in_place(tmp_path):
+    folder = tmp_path / "chapters" / "demo-part"
+    folder.mkdir(parents=True)
+    (folder / "demo.toml").write_text(CONTRACT)
+    old = (
+        "Before.\n\n| finding | old |\n|---|\n| x |\n\nThe count of all verdicts: 1 new.\nAfter.\n"
+    )
+    new = renewed(old, ledger.collect(tmp_path))
+    assert new.startswith("Before.\n\n| finding | paper says |") and new.endswith(".\nAfter.\n")
+    assert "unchecked |\n\nThe count of all verdicts: " in new
+    assert "1 not tested" in new and "old" not in new
+
+
+def test_entries_come_in_the_order_of_the_book(tmp_path):
+    for name in ("b-part/first", "a-part/second", "a-part/absent", "b-part/third"):
+        path = tmp_path / "chapters" / f"{name}.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(CONTRACT)
+    book = ("b-part/first", "b-part/third", "a-part/second")
+    (tmp_path / "_toc.yml").write_text("".join(f"- file: chapters/{name}\n" for name in book))
+    found = dict.fromkeys(entry.slug for entry in ledger.collect(tmp_path))
+    assert list(found) == ["first", "third", "second", "absent"]
+
+
 @pytest.mark.parametrize(
     ("claim", "found", "text"),
     [
-        ("sides-agree", Measurement(-2e-10), "differs by 2e-10"),
+        ("sides-agree", Measurement(-2e-10), "differs by 2e-10, allowed 1e-09"),
         ("never-exceeded", Measurement(-0.25), "no violation, slack 0.25"),
-        ("never-exceeded", Measurement(1e-10), "exceeded by 1e-10, within the tolerance"),
-        ("never-exceeded", Measurement(0.5), "exceeded by 0.5"),
+        ("never-exceeded", Measurement(1e-10), "exceeded by 1e-10, allowed 1e-09"),
+        ("never-exceeded", Measurement(0.5), "exceeded by 0.5, allowed 1e-09"),
         ("exponent", Measurement(0.4936), "0.494 nats"),
         ("grows", Measurement(0.3, (-0.1, 0.5)), "0.3 [-0.1, 0.5]"),
         ("ours.constant", Measurement(proved=True, by="sympy"), "closed by sympy"),

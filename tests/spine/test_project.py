@@ -62,8 +62,9 @@ def test_conda_environment_is_the_lock():
 def test_readme_prints_the_ledgers_headline_findings():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     entries = ledger.collect(ROOT)
-    assert headline_table(entries) in readme
-    assert count_line(entries) in readme
+    renew = "README.md is behind the ledger: python -m xent.ledger --readme"
+    assert headline_table(entries) in readme, renew
+    assert count_line(entries) in readme, renew
 
 
 def test_make_help_lists_every_target():
@@ -90,3 +91,37 @@ def test_reference_imports_neither_torch_nor_our_upper_rooms():
                 first, _, rest = imported[1].partition(".")
                 assert first not in ("torch", "triton"), path
                 assert first != "xent" or rest.startswith("reference"), (path, line)
+
+
+def test_paths_named_in_the_readme_exist():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```", "", readme, flags=re.DOTALL)
+    named = re.findall(r"`([\w.-]+/|(?:[\w.-]+/)*[\w-]+\.(?:py|md|yml|lock|cff|toml))`", prose)
+    named += [link for link in re.findall(r"\]\(([^)#]+)", prose) if "://" not in link]
+    assert {"chapters/", "results/", "requirements.lock", "book/_static/readme.png"} <= set(named)
+    rooms = (ROOT, ROOT / "src" / "xent")
+    missing = [n for n in named if not any((r / n).exists() for r in (*rooms, rooms[1] / "ops"))]
+    assert set(missing) <= {"_build/"}
+
+
+def test_binder_installs_every_runtime_dependency():
+    environment = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
+    *conda, pip = environment["dependencies"]
+    named = {package_name(line): line for line in (*conda, *pip["pip"])}
+    named["torch"] = named["pytorch-cpu"].replace("pytorch-cpu", "torch")
+    for requirement in PROJECT["dependencies"]:
+        wanted = requirement.partition(";")[0].strip()
+        assert named[package_name(requirement)] == wanted
+    assert "pip install --no-deps" in (ROOT / "binder" / "postBuild").read_text(encoding="utf-8")
+
+
+def test_workflow_pins_its_actions_and_asks_for_little():
+    text = (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert used and all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", use) for use in used)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in workflow["jobs"]["verify"]
+    assert workflow["jobs"]["publish"]["permissions"] == {"pages": "write", "id-token": "write"}
+    assert re.findall(r"run: (make \w+)", text) == ["make book", "make test"]

@@ -75,15 +75,10 @@ def chapter_rows(root, part: str, slug: str, found, titles) -> str:
 
 
 def ledger_table(root, found) -> str:
-    """All claims by part and chapter: a plain table that scripts may filter."""
+    """All claims by chapter, in book order: a plain table that scripts may filter."""
     titles = {paper["slug"]: paper["title"] for paper in read_papers(root)}
-    parts = list(PARTS)
-
-    def place(entry):
-        return parts.index(entry.part), entry.part, entry.slug
-
-    groups = groupby(sorted(found, key=place), key=place)
-    body = "".join(chapter_rows(root, part, slug, list(g), titles) for (_, part, slug), g in groups)
+    groups = groupby(found, key=lambda entry: (entry.part, entry.slug))
+    body = "".join(chapter_rows(root, *chapter, list(g), titles) for chapter, g in groups)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     return (
         '<div class="scroll tex2jax_process" role="region" tabindex="0" aria-label="Claims">'

@@ -7,6 +7,7 @@ metadata of the cell's output, from which ``collect`` reads the ledger page.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,13 +145,14 @@ class Entry:
 
 
 def collect(root=".") -> list[Entry]:
-    """Return every claim of every chapter under ``root`` with its stored verdict.
+    """Return every claim of every chapter under ``root`` with its stored verdict, in book order.
 
+    A chapter that the table of contents ``_toc.yml`` does not name comes after those it names.
     The verdict is computed again from the contract and the stored measurement. A claim that no
     stored cell has checked has the verdict "unchecked"; ``python -m pytest`` fails on it.
     """
     entries = []
-    for contract in sorted(Path(root).glob("chapters/*/*.toml")):
+    for contract in _in_book_order(Path(root)):
         found = {
             record["claim"]: Measurement.from_dict(record)
             for _, _, record in stored_records(contract.with_suffix(".ipynb"))
@@ -166,6 +168,18 @@ def collect(root=".") -> list[Entry]:
                 )
             )
     return entries
+
+
+def _in_book_order(root: Path) -> list[Path]:
+    contents = root / "_toc.yml"
+    text = contents.read_text(encoding="utf-8") if contents.exists() else ""
+    places = {name: k for k, name in enumerate(re.findall(r"file: (chapters/\S+)", text))}
+
+    def place(contract):
+        name = contract.relative_to(root).with_suffix("").as_posix()
+        return places.get(name, len(places)), name
+
+    return sorted(root.glob("chapters/*/*.toml"), key=place)
 
 
 def _stored_verdict(claim: Claim, found: Measurement | None) -> str:

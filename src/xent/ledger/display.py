@@ -55,13 +55,11 @@ def result_text(claim: Claim, found: Measurement | None) -> str:
     if found.by is not None:
         return f"closed by {found.by}"
     size = f"{abs(found.measured):.3g}"
-    if claim.kind == "identity":
-        return f"differs by {size}"
     if claim.kind == "bound" and found.measured <= 0:
         return f"no violation, slack {size}"
-    if claim.kind == "bound":
-        within = ", within the tolerance" if found.measured <= claim.tolerance else ""
-        return f"exceeded by {size}{within}"
+    if claim.kind in ("identity", "bound"):
+        what = "differs" if claim.kind == "identity" else "exceeded"
+        return f"{what} by {size}, allowed {claim.tolerance:.3g}"
     if found.interval is not None:
         low, high = found.interval
         return f"{found.measured:.3g} [{low:.3g}, {high:.3g}]"
