@@ -48,58 +48,54 @@
     filter();
   }
 
-  /* What a reference names, shown beside it: theorems, equations, figures, definitions. */
+  /* What a link leads to, shown beside it; the texts are in a script of their own, for folders too. */
   function startPreviews() {
+    const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
+    const place = (url) => decodeURI(url.pathname).slice(decodeURI(root.pathname).length);
     const card = document.createElement("div");
-    card.className = "preview";
+    card.className = "preview tex2jax_process";
     card.setAttribute("role", "tooltip");
     card.id = "preview";
     card.hidden = true;
     document.body.append(card);
-    const pages = new Map();
+    let loading = null;
     let timer = 0;
     let current = null;
 
-    async function target(link) {
-      const address = new URL(link.href);
-      if (!address.hash || address.origin !== location.origin) return null;
-      const name = CSS.escape(decodeURIComponent(address.hash.slice(1)));
-      if (address.pathname === location.pathname) return document.querySelector(`#${name}`);
-      if (location.protocol === "file:") return null;
-      if (!pages.has(address.pathname)) {
-        pages.set(address.pathname, fetch(address.pathname).then((answer) => answer.text())
-          .then((text) => new DOMParser().parseFromString(text, "text/html")));
-      }
-      return (await pages.get(address.pathname)).querySelector(`#${name}`);
+    function texts() {
+      loading ||= new Promise((resolve) => {
+        const script = document.createElement("script");
+        script.src = new URL(`_previews/${place(location).replace(/\.html$/, "")}.js`, root);
+        script.onload = () => resolve(window.previews);
+        script.onerror = () => resolve({});
+        document.head.append(script);
+      });
+      return loading;
     }
 
-    function worthShowing(node) {
-      if (!node) return null;
-      const box = node.closest("div.proof, div.exercise, div.math, figure, div.citation, div.claim");
-      if (box) return box;
-      if (node.matches("dt")) return node.parentElement.cloneNode(false).tagName === "DL" ? [node, node.nextElementSibling] : null;
-      return node.matches("span, div.target") && node.nextElementSibling?.matches("div.math, div.proof, figure") ? node.nextElementSibling : null;
+    function put(link) {
+      const at = [...link.getClientRects()].at(-1) || link.getBoundingClientRect();
+      const size = card.getBoundingClientRect();
+      const left = Math.max(8, Math.min(at.left, document.documentElement.clientWidth - size.width - 8));
+      const below = at.bottom + 6 + size.height < innerHeight || at.top < size.height + 6;
+      card.style.left = `${left + scrollX}px`;
+      card.style.top = `${(below ? at.bottom + 6 : at.top - size.height - 6) + scrollY}px`;
+      card.classList.toggle("long", card.scrollHeight > card.clientHeight + 1);
     }
 
     async function show(link) {
-      const found = worthShowing(await target(link));
-      if (!found || current !== link) return;
-      card.replaceChildren(...[found].flat().filter(Boolean).map((node) => {
-        const copy = node.cloneNode(true);
-        copy.querySelectorAll("[id]").forEach((inner) => inner.removeAttribute("id"));
-        copy.querySelectorAll("a.headerlink, .toggle-button, summary .toggle-button").forEach((inner) => inner.remove());
-        copy.removeAttribute("id");
-        return copy;
-      }));
+      const address = new URL(link.href);
+      const text = (await texts())[place(address) + decodeURIComponent(address.hash)];
+      if (!text || current !== link) return;
+      window.MathJax?.typesetClear?.([card]);
+      card.innerHTML = text.replaceAll("{root}", root.href);
+      card.scrollTop = 0;
       card.hidden = false;
-      const place = link.getBoundingClientRect();
-      const size = card.getBoundingClientRect();
-      const left = Math.max(8, Math.min(place.left, innerWidth - size.width - 12));
-      const below = place.bottom + 8 + size.height < innerHeight || place.top < size.height + 8;
-      card.style.left = `${left + scrollX}px`;
-      card.style.top = `${(below ? place.bottom + 8 : place.top - size.height - 8) + scrollY}px`;
+      link.removeAttribute("title");
       link.setAttribute("aria-describedby", "preview");
-      if (!card.querySelector("mjx-container")) window.MathJax?.typesetPromise?.([card]);
+      put(link);
+      await window.MathJax?.typesetPromise?.([card]);
+      if (current === link) put(link);
     }
 
     function hide() {
@@ -109,17 +105,95 @@
       card.hidden = true;
     }
 
-    const links = document.querySelectorAll("article a.reference.internal, article .bibtex-citation a, article a.eqref, article a.xref");
-    for (const link of links) {
-      if (!link.hash) continue;
-      const enter = (delay) => () => { hide(); current = link; timer = setTimeout(() => show(link), delay); };
-      link.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && enter(220)());
-      link.addEventListener("focus", enter(350));
-      link.addEventListener("pointerleave", () => { timer = setTimeout(() => !card.matches(":hover") && hide(), 180); });
+    function aim(link, delay) {
+      if (current === link) return clearTimeout(timer);
+      hide();
+      current = link;
+      timer = setTimeout(() => show(link), delay);
+    }
+
+    const leave = () => { clearTimeout(timer); timer = setTimeout(() => card.matches(":hover") || hide(), 200); };
+    for (const link of document.querySelectorAll("article a[href]:not(.headerlink, .permalink, .door)")) {
+      if (!link.href.startsWith(root.href)) continue;
+      link.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && aim(link, 220));
+      link.addEventListener("focus", () => link.matches(":focus-visible") && aim(link, 350));
+      link.addEventListener("pointerleave", leave);
       link.addEventListener("blur", hide);
     }
-    card.addEventListener("pointerleave", hide);
+    card.addEventListener("pointerenter", () => clearTimeout(timer));
+    card.addEventListener("pointerleave", leave);
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  }
+
+  /* Proofs are open; a reader may hide them all, and the choice is kept. */
+  const KEPT = "proofs";
+
+  function remembered() {
+    try { return localStorage.getItem(KEPT); } catch { return null; }
+  }
+
+  function remember(choice) {
+    try { localStorage.setItem(KEPT, choice); } catch { /* a folder without storage */ }
+  }
+
+  /* Open what is folded around a place, and bring the place back into view. */
+  function reveal(node) {
+    let opened = false;
+    for (let fold = node?.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+      opened ||= !fold.open;
+      fold.open = true;
+    }
+    if (opened) node.scrollIntoView();
+  }
+
+  function startProofs(proofs) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "btn btn-sm proofs-button";
+    document.querySelector(".article-header-buttons")?.prepend(button);
+
+    function choose(choice) {
+      for (const proof of proofs) proof.open = choice !== "hidden";
+      button.textContent = choice === "hidden" ? "Show proofs" : "Hide proofs";
+    }
+
+    button.addEventListener("click", () => {
+      const choice = button.textContent === "Hide proofs" ? "hidden" : "shown";
+      const anchor = [...document.querySelectorAll("article p, article h2, article summary")]
+        .find((node) => node.getBoundingClientRect().top > 60 && !node.closest(".proof-steps > :not(summary)"));
+      const before = anchor?.getBoundingClientRect().top;
+      document.documentElement.style.overflowAnchor = "none";
+      choose(choice);
+      remember(choice);
+      if (anchor) scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
+      requestAnimationFrame(() => document.documentElement.style.removeProperty("overflow-anchor"));
+    });
+    choose(remembered());
+  }
+
+  function startFolds() {
+    const proofs = [...document.querySelectorAll("details.proof-steps")];
+    if (proofs.length) startProofs(proofs);
+    const toPlace = () => location.hash && reveal(document.getElementById(decodeURIComponent(location.hash.slice(1))));
+    toPlace();
+    window.addEventListener("hashchange", toPlace);
+    for (const hit of document.querySelectorAll("details:not([open]) .highlighted")) hit.closest("details").open = true;
+  }
+
+  /* On paper everything is open, and what is dark on the screen is white. */
+  function startPrinting() {
+    const look = document.documentElement.dataset;
+    const folds = [];
+    let theme = look.theme;
+    window.addEventListener("beforeprint", () => {
+      theme = look.theme;
+      look.theme = "light";
+      for (const fold of document.querySelectorAll("article details:not([open])")) { fold.open = true; folds.push(fold); }
+    });
+    window.addEventListener("afterprint", () => {
+      look.theme = theme;
+      for (const fold of folds.splice(0)) fold.open = false;
+    });
   }
 
   /* Search results quote the text of a page: no buttons, no source of formulas. */
@@ -148,7 +222,9 @@
     if (filters) startLedger(filters);
     const results = document.getElementById("search-results");
     if (results) startSearchResults(results);
-    if (window.matchMedia("(hover: hover)").matches) startPreviews();
+    startPreviews();
+    startFolds();
+    startPrinting();
     reachWideRegions();
     new ResizeObserver(reachWideRegions).observe(document.body);
   });

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
 CHAPTER = "chapters/stability/ghosts-of-softmax"
 
 
@@ -99,20 +95,3 @@ def test_works_from_a_folder(page, site):
     page.wait_for_selector("mjx-container", state="attached")
     assert not problems
     assert page.evaluate("document.fonts.check('16px \"Book Serif\"')")
-
-
-@pytest.mark.site
-def test_printed_page_has_its_title_figures_and_formulas(site, tmp_path, browser):
-    sys.path.insert(0, str(ROOT))
-    from pypdf import PdfReader
-
-    from book.pdf import print_page, problems
-
-    name = CHAPTER if (site / f"{CHAPTER}.html").exists() else "book/notation"
-    title, content, figures = print_page(browser, site / f"{name}.html")
-    (tmp_path / "page.pdf").write_bytes(content)
-    reader = PdfReader(tmp_path / "page.pdf")
-    assert not problems(name, content, figures)
-    assert len(reader.pages) > 1 and reader.outline
-    words = title.split()[-3:]
-    assert all(word in reader.pages[0].extract_text() for word in words)

@@ -8,18 +8,36 @@ from __future__ import annotations
 from xent_site import (
     api,
     chapters,
+    disclosure,
     ledger,
     mathjax,
     measured,
     notation,
     page,
     papers,
+    previews,
     running,
     sharing,
     site,
+    stills,
 )
 
-MODULES = (api, chapters, ledger, mathjax, measured, notation, page, papers, running, sharing, site)
+MODULES = (
+    api,
+    chapters,
+    disclosure,
+    ledger,
+    mathjax,
+    measured,
+    notation,
+    page,
+    papers,
+    previews,
+    running,
+    sharing,
+    site,
+    stills,
+)
 
 
 def setup(app):

@@ -15,13 +15,18 @@ LIVE_KERNEL = re.compile(
     r'<script type="text/x-thebe-config">.*?</script>\s*(<script>kernelName = .*?</script>)?',
     re.DOTALL,
 )
+# Names, punctuation and spaces have the color of all text: half of a chapter's elements.
+PLAIN_CODE = re.compile(r'<span class="(?:n|nn|p|w)">([^<]*)</span>')
+AFTER_FORMULA = re.compile(r"(\\\)</span>)(?=[.,;:!?)\]’”])")
+WORD_JOINER = "&#8288;"
 CARDS_AND_TABS = ("sphinx-design", "design-tabs")
-FOREIGN_SCRIPTS = ("thebe", "require.js", "embed-amd", "clipboard-polyfill")
+FOREIGN_SCRIPTS = ("thebe", "require.js", "embed-amd", "clipboard-polyfill", "toggle")
 
 
 def prepare(app, pagename, templatename, context, doctree) -> None:
     """Change scripts and images of a page."""
     body = LIVE_KERNEL.sub("", context.get("body") or "")
+    body = AFTER_FORMULA.sub(rf"\1{WORD_JOINER}", PLAIN_CODE.sub(r"\1", body))
     for name in dict.fromkeys(EXPLORABLE.findall(body)):
         app.add_js_file(f"explorables/{name}.js", priority=900, defer="defer")
     unwanted = FOREIGN_SCRIPTS if "sd-" in body else (*FOREIGN_SCRIPTS, *CARDS_AND_TABS)

@@ -1,29 +1,32 @@
 /* Interactive figures: sliders, draggable points, axes. No dependencies, no modules (they must
    run from file://). A figure is a script of its own, book/_static/explorables/<name>.js, loaded
-   on the pages that contain its place:
+   on the pages that contain its place, which the build fills with the still of the figure:
 
-     <div class="explorable" data-explorable="<name>"> <img or p: what is seen without scripts> </div>
+     <div class="explorable" data-explorable="<name>"></div>
 
    and it says what it is in one call:
 
      Explorable.define("<name>", {
-       title: "What the reader sees and can do",
+       title: "The question that it answers",      // title, task and start are plain JSON: the build
+       task: "What to do, and what to look for.",  // reads them for the still
+       start: { "tau": 1, "n": 3, "law": "logistic", "raw": false, "z0": 1 },
        params: {                                   // the controls, in this order
-         tau: { label: "temperature τ", min: 0.1, max: 10, value: 1, log: true },
-         n:   { label: "classes", min: 2, max: 50, value: 3, step: 1 },
-         law: { label: "loss", options: ["logistic", "hinge"], value: "logistic" },
-         raw: { label: "show raw values", value: false },           // a check box
-         z0:  { label: "logit 1", min: -4, max: 4, value: 1, hidden: true }   // moved by a handle only
+         tau: { label: "temperature τ", min: 0.1, max: 10, log: true },
+         n:   { label: "classes", min: 2, max: 50, step: 1 },
+         law: { label: "loss", options: ["logistic", "hinge"] },
+         raw: { label: "show raw values" },                         // a check box
+         z0:  { label: "logit 1", min: -4, max: 4, hidden: true }   // moved by a handle only
        },
-       panels: 2,              // number of drawings side by side (default 1)
+       panels: 2,              // number of drawings (default 1), side by side where they fit
        height: 260,            // of a drawing, in pixels (default 260)
        play: "n",              // optional: a button that runs this parameter from min to max
        compute(p) {            // pure: parameters in, plain numbers and arrays out; tested against Python
          return { probs: Explorable.softmax([p.z0 / p.tau, 0]) };
        },
        draw(plot, p, r) {      // one call per change; with panels: 2 it gets [left, right]
-         plot.axes({ x: [0, 1], y: [0, 1], xlabel: "probability", ylabel: "loss", logx: false, logy: false });
-         plot.line(xs, ys, { role: "measured", label: "loss" });
+         plot.axes({ x: [0, 1], y: [0, 1], xlabel: "probability", ylabel: "loss", logx: false, logy: false,
+           equal: false });    // equal: the same scale on both axes; a range grows if it must
+         plot.line(xs, ys, { role: "measured", label: "loss" });    // labels stand above the drawing
          plot.points(xs, ys, { role: "paper" });
          plot.bars(xs, ys, { role: "measured", width: 0.6, names: ["a", "b"] });
          plot.area(xs, low, high, { role: "bound" });
@@ -32,7 +35,7 @@
          plot.heat((x, y) => value, { low: 0, high: 1, columns: 60, rows: 40 });
          plot.handle("point", { x: "z0", y: "z1", label: "logits" });   // drag or arrow keys; x or y may be
        },                                                                // left out or be a number (fixed)
-       values(p, r) {          // shown as text beside the drawing and read out by screen readers
+       values(p, r) {          // shown as text beside the drawing; changes are read out by screen readers
          return [["entropy", Explorable.format(r.entropy) + " nats"]];
        },
      });
@@ -44,6 +47,8 @@ window.Explorable = (function () {
   "use strict";
 
   const SVG = "http://www.w3.org/2000/svg";
+  const PANEL = 250; // a drawing is at least as wide where two fit
+  const GAP = 12;
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
   const specs = {};
   const compute = {};
@@ -75,7 +80,8 @@ window.Explorable = (function () {
       const [mantissa, power] = x.toExponential(digits - 1).split("e");
       text = mantissa + "·10" + power.replace("+", "").replace(/[-\d]/g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] || "⁻");
     } else {
-      text = Number.isInteger(x) ? String(x) : size >= 10 ** digits ? x.toFixed(0) : x.toPrecision(digits);
+      const large = Number(size.toPrecision(digits)) >= 10 ** digits;
+      text = Number.isInteger(x) ? String(x) : large ? x.toFixed(0) : x.toPrecision(digits);
     }
     return text.replace("-", "−");
   }
@@ -118,7 +124,7 @@ window.Explorable = (function () {
   function tickText(value, log) {
     if (!log) return String(Number(value.toPrecision(6))).replace("-", "−");
     const power = Math.round(Math.log10(value));
-    if (power >= -2 && power <= 3) return String(Number(value.toPrecision(1)));
+    if (power >= -3 && power <= 3) return String(Number(value.toPrecision(1)));
     return "10" + String(power).replace(/[-\d]/g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] || "⁻");
   }
 
@@ -127,56 +133,68 @@ window.Explorable = (function () {
       this.figure = figure;
       this.index = index;
       this.root = svg("svg", { class: "explorable-plot", role: "group" });
-      this.ground = this.root.appendChild(svg("g"));
-      this.marks = this.root.appendChild(svg("g"));
-      this.labels = this.root.appendChild(svg("g"));
+      this.key = html("div", { class: "explorable-key" });
+      this.node = html("div", { class: "explorable-panel" }, this.key, this.root);
+      [this.ground, this.marks, this.labels] = [1, 2, 3].map(() =>
+        this.root.appendChild(svg("g", { "aria-hidden": "true" })));
       this.grips = this.root.appendChild(svg("g"));
       this.handles = {};
     }
 
     begin(width, height) {
-      Object.assign(this, { width, height, legend: [] });
+      Object.assign(this, { width, height });
       this.root.setAttribute("viewBox", `0 0 ${width} ${height}`);
       this.root.setAttribute("width", width);
       this.root.setAttribute("height", height);
-      for (const layer of [this.ground, this.marks, this.labels]) layer.replaceChildren();
+      this.root.classList.remove("heated");
+      this.node.style.width = `${width}px`;
+      for (const layer of [this.ground, this.marks, this.labels, this.key]) layer.replaceChildren();
       this.used = new Set();
     }
 
     end() {
-      this.drawLegend();
       for (const [name, handle] of Object.entries(this.handles)) {
         if (!this.used.has(name)) { handle.node.remove(); delete this.handles[name]; }
       }
     }
 
-    axes({ x, y, xlabel = "", ylabel = "", logx = false, logy = false, xticks, yticks, title = "" }) {
-      const box = { left: ylabel ? 52 : 38, right: 12, top: title ? 24 : 12, bottom: xlabel ? 42 : 26 };
+    axes({ x, y, xlabel = "", ylabel = "", logx = false, logy = false, xticks, yticks, equal = false }) {
+      const box = { left: ylabel ? 52 : yticks ? 8 : 38, right: 12, top: 12, bottom: xlabel ? 42 : xticks ? 8 : 26 };
       Object.assign(this, { x, y, logx, logy, box });
+      this.root.setAttribute("aria-label", ylabel ? `${ylabel} against ${xlabel}` : "drawing");
       this.inner = { width: this.width - box.left - box.right, height: this.height - box.top - box.bottom };
+      if (equal) this.equalize();
       const bottom = this.height - box.bottom;
       const clip = `clip-${this.figure.id}-${this.index}`;
       this.ground.append(svg("clipPath", { id: clip }, svg("rect", {
         x: box.left, y: box.top - 3, width: this.inner.width, height: this.inner.height + 6 })));
       this.marks.setAttribute("clip-path", `url(#${clip})`);
-      for (const value of xticks || ticks(x, logx, Math.max(3, this.inner.width / 75))) {
+      for (const value of xticks || ticks(this.x, logx, Math.max(logx ? 4 : 3, this.inner.width / 75))) {
         const at = this.px(value);
         this.ground.append(
           svg("line", { class: "grid", x1: at, x2: at, y1: box.top, y2: bottom }),
           svg("text", { class: "tick", x: at, y: bottom + 15, "text-anchor": "middle" }, tickText(value, logx)));
       }
-      for (const value of yticks || ticks(y, logy, Math.max(3, this.inner.height / 48))) {
+      for (const value of yticks || ticks(this.y, logy, Math.max(3, this.inner.height / 48))) {
         const at = this.py(value);
         this.ground.append(
           svg("line", { class: "grid", x1: box.left, x2: this.width - box.right, y1: at, y2: at }),
           svg("text", { class: "tick", x: box.left - 6, y: at + 4, "text-anchor": "end" }, tickText(value, logy)));
       }
-      this.ground.append(
+      if (xlabel) this.ground.append(
         svg("path", { class: "frame", d: `M${box.left} ${box.top}V${bottom}H${this.width - box.right}` }),
         svg("text", { class: "label", x: box.left + this.inner.width / 2, y: this.height - 6, "text-anchor": "middle" }, xlabel),
         svg("text", { class: "label", "text-anchor": "middle",
-          transform: `translate(13 ${box.top + this.inner.height / 2}) rotate(-90)` }, ylabel),
-        svg("text", { class: "title", x: box.left, y: 14 }, title));
+          transform: `translate(13 ${box.top + this.inner.height / 2}) rotate(-90)` }, ylabel));
+    }
+
+    /* Widen one range about its middle, so that a unit is as long across as it is up. */
+    equalize() {
+      const size = (range) => range[1] - range[0];
+      const unit = Math.max(size(this.x) / this.inner.width, size(this.y) / this.inner.height);
+      const widen = (range, pixels) => [-1, 1].map((side) => (range[0] + range[1] + side * unit * pixels) / 2);
+      this.x = widen(this.x, this.inner.width);
+      this.y = widen(this.y, this.inner.height);
     }
 
     px(value) { return this.box.left + this.inner.width * share(value, this.x, this.logx); }
@@ -198,18 +216,18 @@ window.Explorable = (function () {
 
     line(xs, ys, { role = "measured", label = "", width = 2 } = {}) {
       this.marks.append(svg("path", { class: `line role-${role}`, d: this.path(xs, ys), "stroke-width": width }));
-      if (label) this.legend.push([role, label, "line"]);
+      this.explain(role, label, "line");
     }
 
     area(xs, low, high, { role = "bound", label = "" } = {}) {
       const d = this.path([...xs, ...[...xs].reverse()], [...high, ...[...low].reverse()]);
       this.marks.append(svg("path", { class: `area role-${role}`, d: d + "Z" }));
-      if (label) this.legend.push([role, label, "area"]);
+      this.explain(role, label, "area");
     }
 
     points(xs, ys, { role = "measured", label = "", size = 4 } = {}) {
       xs.forEach((value, i) => this.marks.append(marker(role, this.px(value), this.py(ys[i]), size)));
-      if (label) this.legend.push([role, label, "point"]);
+      this.explain(role, label, "point");
     }
 
     bars(xs, ys, { role = "measured", width = 0.7, label = "", names = [] } = {}) {
@@ -221,7 +239,7 @@ window.Explorable = (function () {
         if (names[i]) this.labels.append(svg("text", { class: "note", x: (left + right) / 2, y: Math.min(top, zero) - 5,
           "text-anchor": "middle" }, names[i]));
       });
-      if (label) this.legend.push([role, label, "area"]);
+      this.explain(role, label, "area");
     }
 
     vline(x, options = {}) { this.rule(x, options, true); }
@@ -234,11 +252,7 @@ window.Explorable = (function () {
         ? { x1: at, x2: at, y1: top, y2: this.height - bottom }
         : { x1: left, x2: this.width - right, y1: at, y2: at };
       this.marks.append(svg("line", { class: `line role-${role}`, "stroke-width": 1.6, ...ends }));
-      if (!label) return;
-      const flip = upright && at > left + 0.7 * this.inner.width;
-      this.labels.append(svg("text", upright
-        ? { class: "note", x: at + (flip ? -5 : 5), y: top + 11, "text-anchor": flip ? "end" : "start" }
-        : { class: "note", x: this.width - right - 4, y: at - 5, "text-anchor": "end" }, label));
+      this.explain(role, label, "line");
     }
 
     text(x, y, words, { anchor = "start", dx = 0, dy = 0, role = "ink" } = {}) {
@@ -259,21 +273,19 @@ window.Explorable = (function () {
         }
       }
       context.putImageData(pixels, 0, 0);
+      this.root.classList.add("heated"); // colors for the ground, in dark mode too
       this.marks.append(svg("image", { href: canvas.toDataURL(), x: this.box.left, y: this.box.top,
         width: this.inner.width, height: this.inner.height, preserveAspectRatio: "none" }));
     }
 
-    drawLegend() {
-      const entries = this.legend;
-      entries.forEach(([role, label, kind], i) => {
-        const y = this.box.top + 13 + 17 * i;
-        const x = this.width - this.box.right - 8;
-        const text = svg("text", { class: "note", x: x - 26, y: y + 4, "text-anchor": "end" }, label);
-        this.labels.append(text);
-        if (kind === "point") this.labels.append(marker(role, x - 10, y, 4));
-        else if (kind === "area") this.labels.append(svg("rect", { class: `bar role-${role}`, x: x - 20, y: y - 5, width: 20, height: 10 }));
-        else this.labels.append(svg("path", { class: `line role-${role}`, d: `M${x - 20} ${y}h20`, "stroke-width": 2 }));
-      });
+    /* An entry of the key above the drawing. */
+    explain(role, label, kind) {
+      if (!label) return;
+      const swatch = svg("svg", { class: "explorable-plot", width: 24, height: 12, viewBox: "0 0 24 12", "aria-hidden": "true" },
+        kind === "point" ? marker(role, 12, 6, 4)
+          : kind === "area" ? svg("rect", { class: `bar role-${role}`, x: 1, y: 1, width: 22, height: 10 })
+            : svg("path", { class: `line role-${role}`, d: "M1 6h22", "stroke-width": 2 }));
+      this.key.append(html("span", {}, swatch, label));
     }
 
     /* A point that the reader moves: by pointer, finger, or arrow keys. */
@@ -283,7 +295,8 @@ window.Explorable = (function () {
       handle.options = options;
       const p = this.figure.params;
       const [x, y] = ["x", "y"].map((axis) => this.handleValue(options, axis, p));
-      handle.node.setAttribute("transform", `translate(${this.px(x).toFixed(2)} ${this.py(y).toFixed(2)})`);
+      handle.at = [this.px(x), this.py(y)];
+      handle.node.setAttribute("transform", `translate(${handle.at[0].toFixed(2)} ${handle.at[1].toFixed(2)})`);
       const moved = ["x", "y"].filter((axis) => typeof options[axis] === "string").map((axis) => options[axis]);
       const words = moved.map((key) => `${this.figure.spec.params[key].label} ${format(p[key])}`).join(", ");
       const node = handle.node;
@@ -307,22 +320,34 @@ window.Explorable = (function () {
         svg("circle", { class: "reach", r: 22 }), svg("circle", { class: "grip", r: 8 }));
       const handle = { node, options: {} };
       this.grips.append(node);
-      const follow = (event) => {
+      const place = (event) => {
         const frame = this.root.getBoundingClientRect();
         const scale = this.width / frame.width;
-        this.moveTo(handle, this.ux((event.clientX - frame.left) * scale), this.uy((event.clientY - frame.top) * scale));
+        return [(event.clientX - frame.left) * scale, (event.clientY - frame.top) * scale];
       };
+      let held = null; // the handle nearest to the pointer, and how far it is from it
       node.addEventListener("pointerdown", (event) => {
+        const [x, y] = place(event);
+        const away = (other) => Math.hypot(other.at[0] - x, other.at[1] - y);
+        const nearest = Object.values(this.handles).reduce((one, two) => (away(two) < away(one) ? two : one));
+        held = { handle: nearest, dx: nearest.at[0] - x, dy: nearest.at[1] - y };
         node.setPointerCapture(event.pointerId);
-        node.classList.add("held");
-        node.focus({ preventScroll: true });
+        nearest.node.classList.add("held");
+        nearest.node.focus({ preventScroll: true });
         event.preventDefault();
       });
-      node.addEventListener("pointermove", (event) => node.hasPointerCapture(event.pointerId) && follow(event));
-      node.addEventListener("pointerup", () => node.classList.remove("held"));
+      node.addEventListener("pointermove", (event) => {
+        if (!held) return;
+        const [x, y] = place(event);
+        this.moveTo(held.handle, this.ux(x + held.dx), this.uy(y + held.dy));
+      });
+      for (const end of ["pointerup", "pointercancel"]) {
+        node.addEventListener(end, () => { held?.handle.node.classList.remove("held"); held = null; });
+      }
       node.addEventListener("keydown", (event) => {
         const step = event.shiftKey ? 0.1 : 0.02;
-        const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
+        const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step],
+          PageUp: [0, 0.1], PageDown: [0, -0.1], Home: [0, -9], End: [0, 9] }[event.key];
         if (!by) return;
         event.preventDefault();
         const p = this.figure.params;
@@ -375,20 +400,21 @@ window.Explorable = (function () {
 
   class Figure {
     constructor(place, name, spec) {
-      Object.assign(this, { place, name, spec, id: ++serial, params: defaults(spec), inputs: {} });
-      this.box = html("div", { class: "explorable-box", role: "group", "aria-label": spec.title || name });
+      Object.assign(this, { place, name, spec, id: ++serial, params: { ...spec.start }, inputs: {} });
+      this.box = html("div", { class: "explorable-box", role: "group", "aria-label": spec.title });
       this.plots = Array.from({ length: spec.panels || 1 }, (_, i) => new Plot(this, i));
-      const panels = html("div", { class: "explorable-panels" }, ...this.plots.map((plot) => plot.root));
-      this.plots.forEach((plot, i) => plot.root.setAttribute("aria-label",
-        this.plots.length > 1 ? `drawing ${i + 1} of ${this.plots.length}` : "drawing"));
-      this.text = html("dl", { class: "explorable-values", "aria-live": "polite" });
-      if (spec.title) this.box.append(html("p", { class: "explorable-title" }, spec.title));
-      this.box.append(panels, this.controls(), this.text);
+      this.panels = html("div", { class: "explorable-panels" }, ...this.plots.map((plot) => plot.node));
+      this.text = html("dl", { class: "explorable-values" });
+      this.news = html("p", { class: "explorable-news", role: "status" });
+      this.hint = html("p", { class: "explorable-hint" },
+        "Circles: drag them, or use the arrow keys; with Shift the steps are larger.");
+      this.box.append(html("p", { class: "explorable-title" }, spec.title), html("p", { class: "explorable-task" }, spec.task),
+        this.panels, this.hint, this.controls(), this.text, this.news);
       place.append(this.box);
+      try { this.refresh(); } catch (error) { this.box.remove(); throw error; }
+      place.replaceChildren(this.box); // the still goes when everything else has worked
       place.classList.add("ready");
-      this.panels = panels;
-      new ResizeObserver(() => panels.clientWidth !== this.drawnFor && this.refresh()).observe(panels);
-      this.refresh();
+      new ResizeObserver(() => this.panels.clientWidth !== this.drawnFor && this.refresh()).observe(this.panels);
     }
 
     controls() {
@@ -396,10 +422,12 @@ window.Explorable = (function () {
       for (const [key, param] of Object.entries(this.spec.params)) {
         if (!param.hidden) list.append(this.control(key, param));
       }
-      if (this.spec.play && !still.matches) list.append(this.playButton());
+      const buttons = html("div", { class: "explorable-buttons" });
+      if (this.spec.play && !still.matches) buttons.append(this.playButton());
       const reset = html("button", { type: "button" }, "Reset");
-      reset.addEventListener("click", () => this.set(defaults(this.spec)));
-      list.append(reset);
+      reset.addEventListener("click", () => this.set(this.spec.start));
+      buttons.append(reset);
+      list.append(buttons);
       return list;
     }
 
@@ -412,7 +440,7 @@ window.Explorable = (function () {
         this.inputs[key] = { show: (value) => { select.value = value; } };
         return html("div", { class: "control" }, label, select);
       }
-      if (typeof param.value === "boolean") {
+      if (typeof this.spec.start[key] === "boolean") {
         const box = html("input", { id, type: "checkbox" });
         box.addEventListener("change", () => this.set({ [key]: box.checked }));
         this.inputs[key] = { show: (value) => { box.checked = value; } };
@@ -435,7 +463,7 @@ window.Explorable = (function () {
       const key = this.spec.play;
       const { min, max, log } = this.spec.params[key];
       const button = html("button", { type: "button" }, "Play");
-      const stop = () => { this.playing = false; button.textContent = "Play"; };
+      const stop = () => { this.playing = false; button.textContent = "Play"; this.announce(); };
       button.addEventListener("click", () => {
         if (this.playing) return stop();
         this.playing = true;
@@ -464,17 +492,30 @@ window.Explorable = (function () {
     refresh() {
       const { spec, params, plots } = this;
       this.drawnFor = this.panels.clientWidth;
-      const available = this.drawnFor || 320;
-      const side = plots.length > 1 && available >= 560 ? plots.length : 1;
-      const width = Math.max(260, Math.floor((available - 12 * (side - 1)) / side));
+      const available = Math.max(this.drawnFor || 320, 240);
+      const columns = Math.min(plots.length, Math.max(1, Math.floor((available + GAP) / (PANEL + GAP))));
+      const narrow = Math.floor((available - GAP * (columns - 1)) / columns);
+      const last = plots.length % columns ? plots.length - 1 : -1; // alone in its row: as wide as two
+      const height = Math.min(spec.height || 260, Math.max(200, Math.round(0.8 * available)));
       const result = spec.compute(params);
-      plots.forEach((plot) => plot.begin(width, spec.height || 260));
+      plots.forEach((plot, i) => plot.begin(i === last ? available : narrow, height));
       spec.draw(plots.length > 1 ? plots : plots[0], params, result);
       plots.forEach((plot) => plot.end());
+      this.hint.hidden = plots.every((plot) => !plot.used.size);
       for (const [key, input] of Object.entries(this.inputs)) input.show(params[key]);
-      const rows = spec.values ? spec.values(params, result) : [];
-      this.text.replaceChildren(...rows.map(([name, value]) =>
-        html("div", {}, html("dt", {}, name), html("dd", {}, String(value)))));
+      this.rows = spec.values(params, result).map(([name, value]) => [name, String(value)]);
+      this.text.replaceChildren(...this.rows.map(([name, value]) =>
+        html("div", {}, html("dt", {}, name), html("dd", {}, value))));
+      this.told ||= new Map(this.rows);
+      clearTimeout(this.timer);
+      if (!this.playing) this.timer = setTimeout(() => this.announce(), 700);
+    }
+
+    /* Say what has changed, once the reader pauses. */
+    announce() {
+      const changed = this.rows.filter(([name, value]) => this.told.get(name) !== value);
+      this.told = new Map(this.rows);
+      if (changed.length) this.news.textContent = changed.map((row) => row.join(" ")).join("; ");
     }
   }
 
@@ -485,10 +526,6 @@ window.Explorable = (function () {
     return Number(inside.toPrecision(12));
   }
 
-  function defaults(spec) {
-    return Object.fromEntries(Object.entries(spec.params).map(([key, param]) => [key, param.value]));
-  }
-
   function start(name) {
     for (const place of document.querySelectorAll(`[data-explorable="${name}"]:not(.ready)`)) {
       instances[name] = new Figure(place, name, specs[name]);
@@ -497,7 +534,7 @@ window.Explorable = (function () {
 
   function define(name, spec) {
     specs[name] = spec;
-    compute[name] = (params = {}) => spec.compute({ ...defaults(spec), ...params });
+    compute[name] = (params = {}) => spec.compute({ ...spec.start, ...params });
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => start(name));
     else start(name);
   }

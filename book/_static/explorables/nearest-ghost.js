@@ -71,15 +71,17 @@
   }
 
   Explorable.define("nearest-ghost", {
-    title: "Drag the three classes: their logits and slopes decide where the ghosts are",
+    title: "How far does the Taylor series of a loss reach?",
+    task: "Raise the degree: inside the dotted lines the polynomial closes in on the loss, outside it runs away. Drag a class and the ghosts move.",
+    start: { "degree": 16, "z1": 2, "z2": 0, "z3": -1, "a1": -1, "a2": 0.5, "a3": 1 },
     params: {
-      degree: { label: "degree of the Taylor polynomial", min: 1, max: 60, value: 16, step: 1 },
-      z1: { label: "logit 1 (the label)", min: -4, max: 4, value: 2, hidden: true },
-      z2: { label: "logit 2", min: -4, max: 4, value: 0, hidden: true },
-      z3: { label: "logit 3", min: -4, max: 4, value: -1, hidden: true },
-      a1: { label: "slope 1", min: -2, max: 2, value: -1, hidden: true },
-      a2: { label: "slope 2", min: -2, max: 2, value: 0.5, hidden: true },
-      a3: { label: "slope 3", min: -2, max: 2, value: 1, hidden: true },
+      degree: { label: "degree of the Taylor polynomial", min: 1, max: 60, step: 1 },
+      z1: { label: "logit 1 (the label)", min: -4, max: 4, hidden: true },
+      z2: { label: "logit 2", min: -4, max: 4, hidden: true },
+      z3: { label: "logit 3", min: -4, max: 4, hidden: true },
+      a1: { label: "slope 1", min: -2, max: 2, hidden: true },
+      a2: { label: "slope 2", min: -2, max: 2, hidden: true },
+      a3: { label: "slope 3", min: -2, max: 2, hidden: true },
     },
     panels: 3,
     play: "degree",
@@ -102,22 +104,22 @@
         left.text(p[`a${k}`], p[`z${k}`], String(k), { anchor: "middle", dy: -14 });
       });
 
-      middle.axes({ x: [-6, 6], y: [-6, 6], xlabel: "Re t", ylabel: "Im t" });
+      middle.axes({ x: [-6, 6], y: [-6, 6], xlabel: "Re t", ylabel: "Im t", equal: true });
       middle.heat((u, y) => Math.hypot(...phi(z, a, u, y)));
       const turn = Explorable.linspace(0, 2 * Math.PI, 121);
-      const circle = (size, role) => Number.isFinite(size) && size < 50 &&
-        middle.line(turn.map((s) => size * Math.cos(s)), turn.map((s) => size * Math.sin(s)), { role });
-      circle(r.radius, "failure");
-      circle(r.bound, "bound");
+      const circle = (size, role, label) => Number.isFinite(size) && size < 50 &&
+        middle.line(turn.map((s) => size * Math.cos(s)), turn.map((s) => size * Math.sin(s)), { role, label });
+      circle(r.radius, "failure", "radius");
+      circle(r.bound, "bound", "π / spread");
       const [us, ys] = [r.ghosts.map((g) => g.u), r.ghosts.map((g) => g.y)];
-      middle.points([...us, ...us], [...ys, ...ys.map((y) => -y)], { role: "failure", size: 5 });
+      middle.points([...us, ...us], [...ys, ...ys.map((y) => -y)], { role: "failure", size: 5, label: "ghosts" });
 
       const ts = Explorable.linspace(-6, 6, 241);
       const loss = ts.map((t) => Explorable.lse(z.map((value, k) => value + a[k] * t)) - p.z1 - p.a1 * t);
       const sum = ts.map((t) => r.series.reduceRight((total, c) => total * t + c, 0) - p.z1 - p.a1 * t);
       const top = Math.max(3, ...loss.filter((_, i) => Math.abs(ts[i]) < 3)) * 1.4;
       right.axes({ x: [-6, 6], y: [-0.3 * top, top], xlabel: "step t", ylabel: "loss (nats)" });
-      if (r.radius < 6) [-r.radius, r.radius].forEach((t) => right.vline(t, { role: "failure" }));
+      if (r.radius < 6) [-r.radius, r.radius].forEach((t, i) => right.vline(t, { role: "failure", label: i ? "± radius" : "" }));
       right.line(ts, sum, { role: "bound", label: `degree ${p.degree}` });
       right.line(ts, loss, { role: "measured", label: "loss" });
     },

@@ -1,9 +1,11 @@
 /* Three ways to compute one float32 loss: which digits survive a wide gap and a common offset? */
 Explorable.define("online-softmax", {
-  title: "Move the gap and the common offset; every step is rounded to float32",
+  title: "Which way of computing one float32 loss keeps its digits?",
+  task: "At a gap of 20 nats one formula returns 0. Add a common offset and see which of the other two still holds.",
+  start: { "gap": 20, "offset": 0 },
   params: {
-    gap: { label: "gap of the target / nats", min: 0, max: 60, value: 20, step: 1 },
-    offset: { label: "common offset", min: 0, max: 10000, value: 0, step: 100 },
+    gap: { label: "gap of the target (nats)", min: 0, max: 60, step: 1 },
+    offset: { label: "common offset", min: 0, max: 10000, step: 100 },
   },
   play: "gap",
   compute({ gap, offset }) {
@@ -45,11 +47,11 @@ Explorable.define("online-softmax", {
     };
   },
   draw(plot, p, r) {
-    plot.axes({ x: [0, 60], y: [1e-9, 1e3], logy: true, xlabel: "gap of the target / nats", ylabel: "relative error" });
+    plot.axes({ x: [0, 60], y: [1e-9, 10], logy: true, xlabel: "gap of the target (nats)", ylabel: "relative error" });
     plot.line(r.gaps, r.errors.textbook, { role: "failure", label: "lse − target" });
     plot.line(r.gaps, r.errors.targetOut, { role: "bound", label: "target left out, lse first" });
     plot.line(r.gaps, r.errors.maxOut, { role: "ours", label: "maximum left out" });
-    plot.vline(p.gap, { role: "ink" });
+    plot.vline(p.gap, { role: "ink", label: "gap" });
   },
   values: (p, r) => [
     ["exact loss", `${Explorable.format(r.now.exact)} nats`],

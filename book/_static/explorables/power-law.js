@@ -6,8 +6,7 @@
   const E = Explorable;
   const COUNT = 8;
   const TRUTH = 2;
-  const START = [3, 2.743, 2.552, 2.41, 2.305, 2.227, 2.169, 2.126];
-  const INDEX = START.map((_, i) => i);
+  const INDEX = [0, 1, 2, 3, 4, 5, 6, 7];
 
   /* eight standard normal numbers that depend on the number of the sample alone */
   function noise(sample) {
@@ -62,17 +61,22 @@
 
   const heights = {};
   for (const i of INDEX) {
-    heights[`y${i}`] = { label: `loss ${i + 1}`, min: 1.5, max: 3.2, value: START[i], hidden: true };
+    heights[`y${i}`] = { label: `loss ${i + 1}`, min: 1.5, max: 3.2, hidden: true };
   }
 
   E.define("power-law", {
     title: "Which constant do eight losses determine?",
+    task: "Shorten the range until the reducible loss falls only twofold, and watch the interval of the constant.",
+    start: {
+      "decades": 3, "alpha": 0.3, "noise": 0.01, "sample": 1, "drag": false,
+      "y0": 3, "y1": 2.743, "y2": 2.552, "y3": 2.41, "y4": 2.305, "y5": 2.227, "y6": 2.169, "y7": 2.126
+    },
     params: {
-      decades: { label: "range of x in decades", min: 0.3, max: 6, value: 3, step: 0.1 },
-      alpha: { label: "true exponent", min: 0.05, max: 1, value: 0.3, step: 0.05 },
-      noise: { label: "noise of one run (nats)", min: 0.0005, max: 0.05, value: 0.01, log: true },
-      sample: { label: "sample", min: 1, max: 40, value: 1, step: 1 },
-      drag: { label: "drag the points instead", value: false },
+      decades: { label: "range of x in decades", min: 0.3, max: 6, step: 0.1 },
+      alpha: { label: "true exponent", min: 0.05, max: 1, step: 0.05 },
+      noise: { label: "noise of one run (nats)", min: 0.0005, max: 0.05, log: true },
+      sample: { label: "sample", min: 1, max: 40, step: 1 },
+      drag: { label: "drag the points instead" },
       ...heights,
     },
     play: "sample",

@@ -56,13 +56,15 @@
   }
 
   E.define("simplex", {
-    title: "Drag p and q; the curves are level sets",
+    title: "How far apart are two laws on three outcomes?",
+    task: "Drag q toward an edge of the triangle: D(p‖q) grows without bound, Jensen–Shannon and total variation do not.",
+    start: { "field": "D(p‖q) as q moves", "px": 0.35, "py": 0.0866, "qx": 0.5, "qy": 0.433 },
     params: {
-      field: { label: "level sets of", options: Object.keys(FIELDS), value: "D(p‖q) as q moves" },
-      px: { label: "p, across", min: 0, max: 1, value: 0.35, hidden: true },
-      py: { label: "p, up", min: 0, max: TOP, value: 0.1 * TOP, hidden: true },
-      qx: { label: "q, across", min: 0, max: 1, value: 0.5, hidden: true },
-      qy: { label: "q, up", min: 0, max: TOP, value: 0.5 * TOP, hidden: true },
+      field: { label: "level sets of", options: Object.keys(FIELDS) },
+      px: { label: "p, across", min: 0, max: 1, hidden: true },
+      py: { label: "p, up", min: 0, max: TOP, hidden: true },
+      qx: { label: "q, across", min: 0, max: 1, hidden: true },
+      qy: { label: "q, up", min: 0, max: TOP, hidden: true },
     },
     height: 360,
     compute(c) {
@@ -77,16 +79,15 @@
     },
     draw(plot, c, r) {
       const field = FIELDS[c.field].value;
-      const span = Math.max(1.15, ((plot.width - 50) / 322) * 1.07);
-      plot.axes({ x: [0.5 - span / 2, 0.5 + span / 2], y: [-0.1, 0.97], xticks: [], yticks: [] });
+      plot.axes({ x: [-0.05, 1.05], y: [-0.1, 0.97], xticks: [], yticks: [], equal: true });
       const ring = [...CORNERS, CORNERS[0]];
       plot.line(ring.map((v) => v[0]), ring.map((v) => v[1]), { role: "ink", width: 1.5 });
-      for (const level of [0.02, 0.1, 0.25, 0.5, 1]) {
+      [0.02, 0.1, 0.25, 0.5, 1].forEach((level, i) => {
         const [xs, ys] = contour(r.center, field, level);
-        plot.line(xs, ys, { role: "paper", width: 1 });
-      }
+        plot.line(xs, ys, { role: "paper", width: 1, label: i ? "" : "0.02, 0.1, 0.25, 0.5 and 1 nats" });
+      });
       const [xs, ys] = contour(r.center, field, r.level);
-      plot.line(xs, ys, { role: "bound", width: 2, label: "level of q" });
+      plot.line(xs, ys, { role: "bound", width: 2, label: "the level of q" });
       CORNERS.forEach(([x, y], i) => plot.text(x, y, NAMES[i], { anchor: "middle", dy: y ? -8 : 18 }));
       for (const [name, point, role] of [["p", r.p, "measured"], ["q", r.q, "bound"]]) {
         const [x, y] = place(point);

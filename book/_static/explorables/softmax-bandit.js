@@ -1,19 +1,23 @@
 /* A softmax bandit of four actions: policy, reward and entropy, and what the covariance predicts. */
 Explorable.define("softmax-bandit", {
-  title: "Drag the rewards, choose a method and a step size, and play the updates",
+  title: "Does the covariance predict how entropy falls?",
+  task: "Raise the learning rate until the dash-dotted line leaves the entropy; or start where the right answer is rare.",
+  start: {
+    "method": "policy gradient", "start": "one likely", "eta": 0.5, "step": 20,
+    "r0": 0, "r1": 0.6, "r2": 0.3, "r3": 1
+  },
   params: {
     method: {
       label: "method",
       options: ["policy gradient", "natural gradient", "gradient + bonus", "half dropped", "all dropped"],
-      value: "policy gradient",
     },
-    start: { label: "start", options: ["one likely", "uniform", "right answer rare"], value: "one likely" },
-    eta: { label: "learning rate η", min: 0.01, max: 2, value: 0.5, log: true },
-    step: { label: "update", min: 0, max: 100, value: 20, step: 1 },
-    r0: { label: "reward of action 1", min: 0, max: 1, value: 0, hidden: true },
-    r1: { label: "reward of action 2", min: 0, max: 1, value: 0.6, hidden: true },
-    r2: { label: "reward of action 3", min: 0, max: 1, value: 0.3, hidden: true },
-    r3: { label: "reward of action 4", min: 0, max: 1, value: 1, hidden: true },
+    start: { label: "start", options: ["one likely", "uniform", "right answer rare"] },
+    eta: { label: "learning rate η", min: 0.01, max: 2, log: true },
+    step: { label: "update", min: 0, max: 100, step: 1 },
+    r0: { label: "reward of action 1", min: 0, max: 1, hidden: true },
+    r1: { label: "reward of action 2", min: 0, max: 1, hidden: true },
+    r2: { label: "reward of action 3", min: 0, max: 1, hidden: true },
+    r3: { label: "reward of action 4", min: 0, max: 1, hidden: true },
   },
   panels: 2,
   play: "step",
@@ -55,15 +59,15 @@ Explorable.define("softmax-bandit", {
   },
   draw([left, right], p, r) {
     const actions = [1, 2, 3, 4];
-    left.axes({ x: [0.4, 4.6], y: [0, 1.08], xticks: actions, xlabel: "action", ylabel: "probability; dots: reward" });
-    left.bars(actions, r.now, { width: 0.55 });
+    left.axes({ x: [0.4, 4.6], y: [-0.12, 1.12], yticks: [0, 0.5, 1], xticks: actions, xlabel: "action", ylabel: "probability, reward" });
+    left.bars(actions, r.now, { width: 0.55, label: "probability (circles: reward)" });
     actions.forEach((a, i) => left.handle(`r${i}`, { x: a, y: `r${i}`, label: `reward of action ${a}` }));
     const steps = r.entropy.map((_, n) => n);
-    right.axes({ x: [0, 100], y: [0, 1.75], xlabel: "update", ylabel: "entropy / nats; reward" });
+    right.axes({ x: [0, 100], y: [0, 1.75], xlabel: "update", ylabel: "entropy (nats), reward" });
     right.line(steps, r.entropy, { role: "measured", label: "entropy" });
     right.line(steps, r.predicted, { role: "bound", label: "start − sum of covariances" });
     right.line(steps, r.reward, { role: "ours", label: "reward" });
-    right.vline(p.step, { role: "ink" });
+    right.vline(p.step, { role: "ink", label: "shown" });
   },
   values: (p, r) => [
     ["entropy", `${Explorable.format(r.entropy[p.step])} of ${Explorable.format(Math.log(4))} nats`],

@@ -1,11 +1,13 @@
 /* Three logits and a temperature: how softmax(z / τ) and its entropy change. */
 Explorable.define("temperature-softmax", {
-  title: "Drag the bars' ends, or move the temperature",
+  title: "What does a temperature do to three probabilities?",
+  task: "Lower τ until one class has nearly everything; then raise it and see toward which value the entropy grows.",
+  start: { "tau": 1, "z0": 2, "z1": 1, "z2": -0.5 },
   params: {
-    tau: { label: "temperature τ", min: 0.1, max: 10, value: 1, log: true },
-    z0: { label: "logit 1", min: -3, max: 3, value: 2, hidden: true },
-    z1: { label: "logit 2", min: -3, max: 3, value: 1, hidden: true },
-    z2: { label: "logit 3", min: -3, max: 3, value: -0.5, hidden: true },
+    tau: { label: "temperature τ", min: 0.1, max: 10, log: true },
+    z0: { label: "logit 1", min: -3, max: 3, hidden: true },
+    z1: { label: "logit 2", min: -3, max: 3, hidden: true },
+    z2: { label: "logit 3", min: -3, max: 3, hidden: true },
   },
   panels: 2,
   compute({ tau, z0, z1, z2 }) {
