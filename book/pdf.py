@@ -45,8 +45,7 @@ PREPARE = """async () => {
     link.href = `#${encodeURIComponent(place.id)}`;
     document.body.append(link);
   }
-  await window.MathJax?.startup?.promise;
-  await window.MathJax?.startup?.document?.lazyTypesetAll?.();
+  await window.formulas?.all();
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
 }"""
 FRONT = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{book}</title>

@@ -62,8 +62,31 @@ def test_bad_input_is_named():
         ops.attention_with_entropy(q.long(), k, v)
     with pytest.raises(ValueError, match="k must have the dtype"):
         ops.attention_with_entropy(q, k.float(), v)
+    with pytest.raises(ValueError, match="k must be on the device of q"):
+        ops.attention_with_entropy(q, k.to("meta"), v)
+    with pytest.raises(TypeError, match="v must be a floating tensor.*got ndarray"):
+        ops.attention_with_entropy(q, k, v.detach().numpy())
     with pytest.raises(ValueError, match="same width"):
         ops.attention_with_entropy(q[:, :2], k, v)
     wide = torch.zeros(2, 130)
     with pytest.raises(ValueError, match="widths up to 128"):
         ops.attention_with_entropy(wide, wide, wide, backend="triton")
+    with pytest.raises(ValueError, match="backend must be one of"):
+        ops.attention_with_entropy(q, k, v, backend="cuda")
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "match"),
+    [
+        ({"scale": float("nan")}, ValueError, "scale must lie in"),
+        ({"scale": 0.0}, ValueError, "scale must lie in"),
+        ({"scale": True}, TypeError, "scale must be a real number"),
+        ({"scale": torch.ones(2)}, TypeError, "scale must be a real number"),
+        ({"causal": 1}, TypeError, "causal must be True or False"),
+        ({"causal": None}, TypeError, "causal must be True or False"),
+    ],
+    ids=str,
+)
+def test_bad_options_are_named(option, error, match):
+    with pytest.raises(error, match=match):
+        ops.attention_with_entropy(*qkv(), **option)

@@ -238,48 +238,161 @@ def test_leading_axes_and_token_weights():
     torch.testing.assert_close(torch.autograd.grad(loss, tokens)[0], losses)
 
 
+NAN, INFINITY = float("nan"), float("inf")
+HIDDEN, WEIGHT, LABELS, _ = head(15)
+IDS = torch.tensor([[0, 16]] * 5)
+LOG_Q = torch.full((5, 2), -1.0)
+ON_META = torch.zeros(5, 4, dtype=torch.float64, device="meta")
+
+
+def refused(function, error, match, *arguments, **options):
+    with pytest.raises(error, match=match):
+        function(*arguments, **options)
+
+
+@pytest.mark.parametrize("name", ["tau", "label_smoothing", "z_loss", "softcap", "temperature"])
+@pytest.mark.parametrize("value", [NAN, -1.0, INFINITY, True, "1", [1.0], torch.ones(2), 1j])
+def test_an_option_that_is_no_number_in_its_range_is_named(name, value):
+    error = ValueError if isinstance(value, float) else TypeError
+    refused(
+        ops.linear_cross_entropy, error, f"{name} must", HIDDEN, WEIGHT, LABELS, **{name: value}
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"labels": torch.full((5,), 17)}, IndexError, "labels must lie"),
-        ({"labels": torch.zeros(5)}, TypeError, "integers"),
+        ({"labels": torch.full((5,), 17)}, IndexError, "labels must lie in .0, 17"),
+        ({"labels": torch.full((5,), -1)}, IndexError, "or equal ignore_index=-100, got -1"),
+        ({"labels": torch.zeros(5)}, TypeError, "labels must be integers"),
+        ({"labels": LABELS > 0}, TypeError, "labels must be integers"),
+        ({"labels": [0] * 5}, TypeError, "labels must be a tensor of integers, got list"),
         ({"labels": torch.zeros(4, dtype=torch.long)}, ValueError, "labels must have shape"),
-        ({"hidden": torch.zeros(5, 3, dtype=torch.float64)}, ValueError, "hidden must have 4"),
-        ({"hidden": torch.zeros(5, 4, dtype=torch.long)}, TypeError, "hidden must be a floating"),
-        ({"weight": torch.zeros(17, 4)}, ValueError, "weight must have the dtype"),
+        ({"labels": LABELS.to("meta")}, ValueError, "labels must be on the device of hidden"),
+        ({"hidden": HIDDEN[:, :3]}, ValueError, "hidden must have 4"),
+        ({"hidden": HIDDEN.long()}, TypeError, "hidden must be a floating"),
+        ({"hidden": HIDDEN.numpy()}, TypeError, "hidden must be a floating tensor.*ndarray"),
+        ({"hidden": HIDDEN.to(torch.float8_e4m3fn)}, TypeError, "float16; got torch.float8"),
+        ({"hidden": HIDDEN[0, 0]}, ValueError, "hidden must have 4 entries on its last axis"),
+        ({"weight": WEIGHT.float()}, ValueError, "weight must have the dtype"),
+        ({"weight": WEIGHT[:0]}, ValueError, "weight must have shape .V, D. with V, D >= 1"),
+        ({"weight": WEIGHT[:, :0], "hidden": HIDDEN[:, :0]}, ValueError, "weight must have shape"),
+        ({"weight": WEIGHT[0]}, ValueError, "weight must have shape"),
+        ({"weight": ON_META}, ValueError, "weight must be on the device of hidden"),
         ({"bias": torch.zeros(3, dtype=torch.float64)}, ValueError, "bias must have shape"),
-        ({"tau": -1.0}, ValueError, "tau"),
+        ({"bias": torch.zeros(17)}, ValueError, "bias must have the dtype"),
+        ({"bias": 0.0}, TypeError, "bias must be a tensor, got float"),
+        ({"tau": None}, TypeError, "tau must be a real number"),
         ({"tau": 2.0, "label_smoothing": 0.1}, ValueError, "tau=1 only"),
-        ({"class_weight": torch.ones(3)}, ValueError, "class_weight"),
-        ({"class_weight": -torch.ones(17)}, ValueError, "negative"),
-        ({"token_weight": torch.ones(3)}, ValueError, "token_weight"),
-        ({"shift": 9}, ValueError, "shift"),
-        ({"softcap": -1.0}, ValueError, "softcap"),
-        ({"reduction": "max"}, ValueError, "reduction"),
-        ({"backend": "cuda"}, ValueError, "backend"),
+        ({"class_weight": torch.ones(3)}, ValueError, "class_weight must have shape"),
+        ({"class_weight": -torch.ones(17)}, ValueError, "class_weight has a negative"),
+        ({"class_weight": torch.full((17,), NAN)}, ValueError, "class_weight has.*NaN"),
+        ({"class_weight": torch.ones(17) > 0}, TypeError, "class_weight must hold real numbers"),
+        ({"class_weight": [1.0] * 17}, TypeError, "class_weight must be a tensor, got list"),
+        ({"class_weight": torch.zeros(17)}, ValueError, "sum of the weights, which is 0"),
+        ({"token_weight": torch.ones(3)}, ValueError, "token_weight must have shape"),
+        ({"token_weight": torch.full((5,), NAN)}, ValueError, "token_weight has NaN"),
+        ({"token_weight": 1.0}, TypeError, "token_weight must be a tensor, got float"),
+        ({"shift": 6}, ValueError, "shift must be at most the number of positions, got 6"),
+        ({"shift": 5}, ValueError, "reduction='mean' of no token"),
+        ({"shift": -1}, ValueError, "shift must be at least 0, got -1"),
+        ({"shift": 1.0}, TypeError, "shift must be an integer, got float"),
+        ({"shift": True}, TypeError, "shift must be an integer, got bool"),
+        ({"ignore_index": None}, TypeError, "ignore_index must be an integer"),
+        ({"ignore_index": 1.5}, TypeError, "ignore_index must be an integer"),
+        ({"reduction": "max"}, ValueError, "reduction must be one of"),
+        ({"reduction": None}, ValueError, "reduction must be one of"),
+        ({"backend": "cuda"}, ValueError, "backend must be one of"),
+        ({"group": "world"}, TypeError, "group must be a torch.distributed group or None"),
     ],
 )
 def test_bad_input_is_named(change, error, match):
-    hidden, weight, labels, _ = head(15)
-    arguments = {"hidden": hidden, "weight": weight, "labels": labels} | change
-    with pytest.raises(error, match=match):
-        ops.linear_cross_entropy(**arguments)
+    arguments = {"hidden": HIDDEN, "weight": WEIGHT, "labels": LABELS} | change
+    refused(ops.linear_cross_entropy, error, match, **arguments)
 
 
-def test_bad_requests_for_statistics_are_named():
-    hidden, weight, labels, _ = head(16)
-    for arguments, match in (
-        ({}, "needs labels"),
-        ({"labels": labels, "want": ("loss",)}, "want must be one of"),
-        ({"want": (), "direction": hidden, "softcap": 1.0}, "softcap must be None"),
-        ({"want": (), "direction": hidden[:2]}, "direction must have"),
-        ({"want": (), "teacher": (hidden,)}, "teacher must be"),
-        ({"want": (), "teacher": (hidden, weight[:3])}, "teacher's logits"),
-        ({"want": (), "teacher": (hidden, weight.clone().requires_grad_())}, "constant"),
-        ({"want": (), "renyi": (0.0,)}, "renyi"),
-    ):
-        with pytest.raises(ValueError, match=match):
-            ops.head_stats(hidden, weight, **arguments)
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({}, ValueError, "needs labels"),
+        ({"labels": LABELS, "want": ("loss",)}, ValueError, "want must be one of"),
+        ({"want": "lse"}, TypeError, "want must be a collection of names"),
+        ({"want": None}, TypeError, "want must be a collection of names"),
+        ({"want": (), "direction": HIDDEN, "softcap": 1.0}, ValueError, "softcap must be None"),
+        ({"want": (), "direction": HIDDEN[:2]}, ValueError, "direction must have"),
+        ({"want": (), "direction": HIDDEN.float()}, ValueError, "direction must have the dtype"),
+        ({"want": (), "direction": HIDDEN.numpy()}, TypeError, "direction must be a tensor"),
+        ({"want": (), "direction": ON_META}, ValueError, "direction must be on the device"),
+        ({"want": (), "teacher": (HIDDEN,)}, ValueError, "teacher must be"),
+        ({"want": (), "teacher": HIDDEN}, TypeError, "teacher must be a tuple"),
+        ({"want": (), "teacher": (HIDDEN, WEIGHT[:3])}, ValueError, "teacher's logits"),
+        ({"want": (), "teacher": (HIDDEN.float(), WEIGHT.float())}, ValueError, "both float64"),
+        ({"want": (), "teacher": (1, 2)}, TypeError, "teacher hidden must be a floating"),
+        ({"want": (), "teacher": (HIDDEN, WEIGHT, HIDDEN)}, ValueError, "teacher bias must have"),
+        ({"want": (), "renyi": (0.0,)}, ValueError, "renyi must lie in"),
+        ({"want": (), "renyi": (NAN,)}, ValueError, "renyi must lie in"),
+        ({"want": (), "renyi": 2.0}, TypeError, "renyi must be a collection of orders"),
+        ({"want": (), "tsallis": (True,)}, TypeError, "tsallis must hold real numbers"),
+        ({"want": (), "tsallis": None}, TypeError, "tsallis must be a collection of orders"),
+    ],
+)
+def test_bad_requests_for_statistics_are_named(arguments, error, match):
+    refused(ops.head_stats, error, match, HIDDEN, WEIGHT, **arguments)
+
+
+def test_a_teacher_that_requires_a_gradient_is_refused():
+    teacher = HIDDEN, WEIGHT.clone().requires_grad_()
+    refused(ops.head_stats, ValueError, "constant", HIDDEN, WEIGHT, want=(), teacher=teacher)
+    refused(ops.linear_kl, ValueError, "constant", HIDDEN, WEIGHT, *teacher)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"direction": "both"}, ValueError, "direction must be one of"),
+        ({"reduction": "max"}, ValueError, "reduction must be one of"),
+        ({"teacher_bias": torch.zeros(3)}, ValueError, "teacher bias must have"),
+        ({"temperature": NAN}, ValueError, "temperature must lie in"),
+    ],
+)
+def test_bad_input_of_a_divergence_is_named(change, error, match):
+    refused(ops.linear_kl, error, match, HIDDEN, WEIGHT, HIDDEN, WEIGHT, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"log_q": LOG_Q * NAN}, ValueError, "log_q must hold numbers.*no NaN"),
+        ({"log_q": torch.tensor([[-1.0, NAN]] * 5)}, ValueError, "log_q must hold.*no NaN"),
+        ({"log_q": torch.zeros(5, 2)}, ValueError, "total mass 1"),
+        ({"log_q": LOG_Q[:, :1]}, ValueError, "ids must have shape .5, 1."),
+        ({"log_q": LOG_Q[:2]}, ValueError, "log_q must have shape"),
+        ({"log_q": LOG_Q.numpy()}, TypeError, "log_q must be a tensor"),
+        ({"log_q": LOG_Q > 0}, TypeError, "log_q must hold real numbers"),
+        ({"log_q": LOG_Q[:, :0], "ids": IDS[:, :0]}, ValueError, "K >= 1"),
+        ({"ids": 0 * IDS}, ValueError, "ids must be distinct"),
+        ({"ids": IDS - 1}, IndexError, "ids must lie in .0, 17.*got -1"),
+        ({"ids": IDS + 1}, IndexError, "ids must lie in .0, 17.*got 17"),
+        ({"ids": IDS.double()}, TypeError, "ids must be integers"),
+        ({"ids": IDS.numpy()}, TypeError, "ids must be a tensor of integers"),
+        ({"reduction": "max"}, ValueError, "reduction must be one of"),
+        ({"softcap": NAN}, ValueError, "softcap must lie in"),
+    ],
+)
+def test_bad_input_of_the_divergence_from_known_classes_is_named(change, error, match):
+    arguments = {"hidden": HIDDEN, "weight": WEIGHT, "ids": IDS, "log_q": LOG_Q} | change
+    refused(ops.linear_topk_kl, error, match, **arguments)
+
+
+def test_one_class_costs_nothing_and_an_empty_batch_is_empty():
+    hidden, weight, labels, _ = head(17, classes=1)
+    losses = ops.linear_cross_entropy(hidden, weight, labels, reduction="none")
+    assert (losses == 0).all()
+    stats = everything(hidden[:0], weight, labels[:0], hidden[:0], (hidden[:0], weight))
+    assert all(len(field) == 0 for field in stats)
+    known = labels[:0, None], hidden[:0, :1]
+    assert ops.linear_topk_kl(hidden[:0], weight, *known, reduction="none").shape == (0,)
+    refused(ops.linear_topk_kl, ValueError, "empty", hidden[:0], weight, *known)
 
 
 @pytest.mark.parametrize(("reduction", "most"), [("mean", 0.2), ("none", 0.2)])

@@ -91,7 +91,7 @@ def test_works_from_a_folder(page, site):
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda request: problems.append(request.url))
     page.goto((site / f"{name}.html").as_uri())
-    page.evaluate("() => window.MathJax.startup.promise")
+    page.evaluate("() => window.formulas.ready")
     page.wait_for_selector("mjx-container", state="attached")
     assert not problems
     assert page.evaluate("document.fonts.check('16px \"Book Serif\"')")

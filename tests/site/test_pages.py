@@ -71,8 +71,7 @@ def audit(page, only: list[str] | None = None) -> list[str]:
 
 def wait_for_mathematics(page) -> list[str]:
     """Let MathJax finish; return formulas that it could not set or did not see."""
-    page.evaluate("() => window.MathJax?.startup?.promise")
-    page.evaluate("() => window.MathJax?.startup?.document?.lazyTypesetAll?.()")
+    page.evaluate("() => window.formulas?.all()")
     return page.evaluate(
         r"""() => {
         const broken = [...document.querySelectorAll("mjx-merror, [data-mjx-error]")];

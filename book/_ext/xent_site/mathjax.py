@@ -15,7 +15,6 @@ PARTS = (
     "output/chtml/fonts/tex.js",
     "output/chtml/fonts/woff-v2",
     "a11y/assistive-mml.js",
-    "ui/lazy.js",
 )
 
 

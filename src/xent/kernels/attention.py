@@ -14,6 +14,7 @@ import triton.language as tl
 
 MASKED = tl.constexpr(-1e30)
 GPU = {"BLOCK_N": 64, "BLOCK_M": 64, "num_warps": 4, "num_stages": 2}
+GPU_KEYS = GPU | {"num_warps": 8}  # two sums: with four warps registers spill
 INTERPRETER = {"BLOCK_N": 16, "BLOCK_M": 16}
 
 
@@ -249,7 +250,9 @@ def backward(q, k, v, g_output, rows, tops, causal, scale):
 
 
 def _launch(kernel, count, block, tensors, q, k, v, causal, scale):
-    tiles = GPU if q.is_cuda else INTERPRETER
+    tiles = INTERPRETER
+    if q.is_cuda:
+        tiles = GPU_KEYS if kernel is key_kernel else GPU
     batch, queries, width = q.shape
     if not batch or not count:
         return

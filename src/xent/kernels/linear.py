@@ -1,6 +1,7 @@
 """The sweep in Triton: launches of the two kernels, with the interface of ``ops.linear_torch``.
 
-Tiles and splits are fixed numbers, chosen by the device and never by the number of tokens.
+Tiles and splits are fixed by the device, the dtype and what is asked, never by the number of
+tokens: a token's numbers come out the same, bit for bit, in any batch.
 """
 
 from __future__ import annotations
@@ -11,17 +12,41 @@ import torch
 import triton
 
 from xent.kernels import linear_backward, linear_forward
-from xent.ops.linear_plan import Backward, Context, Inputs, Plan
+from xent.ops.linear_plan import TRITON_ORDERS, Backward, Context, Inputs, Plan
 from xent.ops.linear_state import State, fold
 
-GPU = {"BLOCK_N": 128, "BLOCK_V": 128, "BLOCK_D": 64, "num_warps": 8, "num_stages": 3}
-INTERPRETER = {"BLOCK_N": 16, "BLOCK_V": 32, "BLOCK_D": 16}
+# Registers set the tiles: tests/kernels/compile_linear.py shows that none spills on Hopper.
+WIDE = {"BLOCK_N": 128, "BLOCK_V": 256, "BLOCK_D": 64, "PARTS": 4, "GROUP": 16}
+WIDE |= {"num_warps": 8, "num_stages": 3}
+NARROW = WIDE | {"BLOCK_V": 128}
+SINGLE = WIDE | {"BLOCK_N": 64, "BLOCK_V": 64, "BLOCK_D": 32, "PARTS": 2}
+INTERPRETER = {"BLOCK_N": 16, "BLOCK_V": 32, "BLOCK_D": 16, "PARTS": 2, "GROUP": 2}
+WIDE_SHARED_MEMORY = 150_000  # bytes, three stages
 GPU_SPLIT, INTERPRETER_SPLIT = 4096, 64
 GPU_COLUMNS, INTERPRETER_COLUMNS = 8192, 128
 
 
+def tiles(plan: Plan, inputs: Inputs, *, crowded: bool = False) -> dict:
+    """Return the tile: wide where its memory is there, rows are even and little else is kept.
+
+    A tile of 256 columns moves a quarter fewer bytes from the L2 cache than one of 128.
+    """
+    hidden = inputs.hidden
+    if not hidden.is_cuda:
+        return INTERPRETER
+    if hidden.dtype == torch.float32:
+        return SINGLE
+    crowded = crowded or plan.direction or plan.teacher or plan.total or _known(inputs) > 1
+    crowded = crowded or plan.orders or plan.softcap is not None or not _even(inputs, WIDE)
+    room = torch.cuda.get_device_properties(hidden.device).shared_memory_per_block_optin
+    return NARROW if crowded or room < WIDE_SHARED_MEMORY else WIDE
+
+
 def states(context: Context, inputs: Inputs) -> tuple[State, list | None]:
-    """Return the state of all columns but the labels', and what the labels' columns hold."""
+    """Return the state of all columns but the known ids, and what the ids' columns hold.
+
+    With several ids a token, only their logits are returned.
+    """
     plan, inputs = context.plan, _contiguous(inputs)
     tokens, width = inputs.hidden.shape
     classes, device = len(inputs.weight), inputs.hidden.device
@@ -30,11 +55,14 @@ def states(context: Context, inputs: Inputs) -> tuple[State, list | None]:
     rows = len(linear_forward.NUMBERS) + len(plan.orders)
     numbers = torch.empty((rows, splits, tokens), dtype=torch.float32, device=device)
     ids = torch.empty((len(linear_forward.IDS), splits, tokens), dtype=torch.int32, device=device)
-    picked = torch.zeros((3, tokens), dtype=torch.float32, device=device)
-    tiles = GPU if inputs.hidden.is_cuda else INTERPRETER
+    known = _known(inputs)
+    wanted = (True, plan.direction, plan.teacher)
+    shape = (3 if any(wanted[1:]) else 1, tokens, known)
+    picked = torch.zeros(shape, dtype=torch.float32, device=device)
+    tile = tiles(plan, inputs)
     if tokens:
         with _on(device):
-            linear_forward.forward_kernel[triton.cdiv(tokens, tiles["BLOCK_N"]), splits](
+            linear_forward.forward_kernel[triton.cdiv(tokens, tile["BLOCK_N"]) * splits,](
                 *_tensors(inputs),
                 inputs.ids,
                 inputs.omega,
@@ -45,25 +73,24 @@ def states(context: Context, inputs: Inputs) -> tuple[State, list | None]:
                 tokens,
                 classes,
                 width,
-                _teacher_width(inputs),
+                _widths(inputs)[-1],
+                known,
                 context.offset,
                 split,
                 plan.softcap or 1.0,
-                plan.temperature,
+                1.0 / plan.temperature,
                 *_orders(plan),
-                LABELS=inputs.ids is not None,
+                KNOWN=min(known, 2),
                 ENTROPY=plan.entropy,
                 TOP2=plan.top2,
                 TOTAL=inputs.omega is not None,
-                **_flags(plan, inputs),
-                **tiles,
+                **_flags(plan, inputs, tile),
+                **tile,
             )
     state = fold(plan, (_state(plan, numbers[:, s], ids[:, s]) for s in range(splits)))
     if inputs.ids is None:
         return state, None
-    wanted = (True, plan.direction, plan.teacher)
-    found = [picked[k][:, None] if asked else None for k, asked in enumerate(wanted)]
-    return state, found
+    return state, [picked[k] if asked else None for k, asked in enumerate(wanted)]
 
 
 def logit_gradients(sweep: Backward):
@@ -72,7 +99,6 @@ def logit_gradients(sweep: Backward):
     g = sweep.upstream
     tokens, device = len(inputs.hidden), inputs.hidden.device
     columns = GPU_COLUMNS if inputs.hidden.is_cuda else INTERPRETER_COLUMNS
-    tiles = GPU if inputs.hidden.is_cuda else INTERPRETER
     numbers, names = _tables(sweep)
     dtype = inputs.hidden.dtype if inputs.hidden.is_cuda else torch.float32
     slopes = any(
@@ -80,21 +106,26 @@ def logit_gradients(sweep: Backward):
     )
     divergence = g.kl is not None or g.reverse_kl is not None
     smooth = slopes or divergence or g.lse is not None or g.entropy is not None
+    known = _known(inputs) if g.rest is not None or g.chosen is not None else 0
+    g_chosen = None if g.chosen is None else g.chosen.contiguous()
+    if known and g_chosen is None:
+        g_chosen = torch.zeros((tokens, known), dtype=torch.float32, device=device)
+    extremes = any(x is not None for x in (g.top, g.second, g.rest_top))
+    tile = tiles(plan, inputs, crowded=extremes)
     for start in range(0, len(inputs.weight), columns):
         stop = min(start + columns, len(inputs.weight))
         part = _part(inputs, start, stop)
         dz = torch.empty((tokens, stop - start), dtype=dtype, device=device)
         da = torch.empty_like(dz) if slopes else None
-        flags = _flags(plan, part) | {"DIRECTION": slopes, "TEACHER": divergence}
+        flags = _flags(plan, part, tile) | {"DIRECTION": slopes, "TEACHER": divergence}
         flags["ORDERS"] = len(plan.orders) if g.log_powers is not None else 0
+        programs = triton.cdiv(tokens, tile["BLOCK_N"]) * triton.cdiv(stop - start, tile["BLOCK_V"])
         if tokens:
-            grid = (
-                triton.cdiv(tokens, tiles["BLOCK_N"]),
-                triton.cdiv(len(part.weight), tiles["BLOCK_V"]),
-            )
             with _on(device):
-                linear_backward.backward_kernel[grid](
+                linear_backward.backward_kernel[programs,](
                     *_tensors(part),
+                    inputs.ids,
+                    g_chosen,
                     part.omega,
                     numbers,
                     names,
@@ -103,18 +134,19 @@ def logit_gradients(sweep: Backward):
                     tokens,
                     stop - start,
                     inputs.hidden.shape[1],
-                    _teacher_width(inputs),
+                    _widths(inputs)[-1],
+                    known,
                     sweep.context.offset + start,
                     plan.softcap or 1.0,
-                    plan.temperature,
+                    1.0 / plan.temperature,
                     *_orders(plan),
                     SMOOTH=smooth or flags["ORDERS"] > 0,
                     ENTROPY=g.entropy is not None,
-                    REST=g.rest is not None or g.chosen is not None,
-                    TOP2=any(x is not None for x in (g.top, g.second, g.rest_top)),
+                    REST=min(known, 2),
+                    TOP2=extremes,
                     TOTAL=g.total is not None,
                     **flags,
-                    **tiles,
+                    **tile,
                 )
         yield start, stop, dz, da
 
@@ -133,9 +165,7 @@ def _tables(sweep: Backward):
         rows.append(out["log_powers"][k])
         rows.append(nothing if g["log_powers"] is None else g["log_powers"][k])
     nowhere = torch.full((tokens,), -1, dtype=torch.int64, device=device)
-    ids = sweep.inputs.ids
     classes = (
-        None if ids is None else ids[:, 0],
         out["top_id"],
         marks.second_id,
         marks.rest_top_id,
@@ -167,11 +197,10 @@ def _state(plan: Plan, numbers, ids) -> State:
     return state
 
 
-def _flags(plan: Plan, inputs: Inputs) -> dict:
-    if len(plan.orders) > linear_forward.MAX_ORDERS:
-        most = linear_forward.MAX_ORDERS
+def _flags(plan: Plan, inputs: Inputs, tile: dict) -> dict:
+    if len(plan.orders) > TRITON_ORDERS:
         raise ValueError(
-            f"backend='triton' supports {most} distinct orders besides 1 in one call, "
+            f"backend='triton' supports {TRITON_ORDERS} distinct orders besides 1 in one call, "
             f"got {len(plan.orders)}: call twice or use backend='torch'"
         )
     return {
@@ -181,6 +210,7 @@ def _flags(plan: Plan, inputs: Inputs) -> dict:
         "DIRECTION": plan.direction,
         "TEACHER": plan.teacher,
         "TEACHER_BIAS": inputs.teacher_bias is not None,
+        "EVEN": _even(inputs, tile),
         "UPCAST": not inputs.hidden.is_cuda,
     }
 
@@ -210,11 +240,20 @@ def _contiguous(inputs: Inputs) -> Inputs:
 
 
 def _orders(plan: Plan) -> tuple[float, ...]:
-    return (*plan.orders, *(1.0,) * linear_forward.MAX_ORDERS)[: linear_forward.MAX_ORDERS]
+    return (*plan.orders, *(1.0,) * TRITON_ORDERS)[:TRITON_ORDERS]
 
 
-def _teacher_width(inputs: Inputs) -> int:
-    return 1 if inputs.teacher_hidden is None else inputs.teacher_hidden.shape[1]
+def _widths(inputs: Inputs) -> list[int]:
+    heads = inputs.hidden, inputs.teacher_hidden
+    return [hidden.shape[1] for hidden in heads if hidden is not None]
+
+
+def _even(inputs: Inputs, tile: dict) -> bool:
+    return all(width % tile["BLOCK_D"] == 0 for width in _widths(inputs))
+
+
+def _known(inputs: Inputs) -> int:
+    return 0 if inputs.ids is None else inputs.ids.shape[1]
 
 
 def _on(device):

@@ -13,7 +13,7 @@ import math
 import torch
 
 from xent.ops.backend import choose, upcast
-from xent.reference import arguments
+from xent.ops.linear_arguments import FLOATS, positive
 from xent.reference.attention import Attention, check_shapes
 
 ROWS = 128
@@ -48,16 +48,23 @@ def attention_with_entropy(
         statistics are float32, or float64 for float64 inputs.
 
     Raises:
-        TypeError: if a tensor is not floating.
-        ValueError: if shapes or dtypes do not match, or the backend does not support them.
+        TypeError: if a tensor is not floating, ``causal`` no truth value or ``scale`` no number.
+        ValueError: if shapes, dtypes or devices do not match, ``scale`` is not positive, or the
+            backend does not support them.
     """
     for name, tensor in (("q", q), ("k", k), ("v", v)):
-        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-            raise TypeError(f"{name} must be a floating tensor")
+        if not isinstance(tensor, torch.Tensor) or tensor.dtype not in FLOATS:
+            found = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            allowed = "float64, float32, bfloat16 or float16"
+            raise TypeError(f"{name} must be a floating tensor, {allowed}; got {found}")
         if tensor.dtype != q.dtype:
             raise ValueError(f"{name} must have the dtype of q, {q.dtype}; got {tensor.dtype}")
+        if tensor.device != q.device:
+            raise ValueError(f"{name} must be on the device of q, {q.device}: {tensor.device}")
+    if not isinstance(causal, bool):
+        raise TypeError(f"causal must be True or False, got {type(causal).__name__}")
     check_shapes(q.shape, k.shape, v.shape, causal)
-    scale = q.shape[-1] ** -0.5 if scale is None else arguments.positive(scale, "scale")
+    scale = q.shape[-1] ** -0.5 if scale is None else positive(scale, "scale")
     widest = max(q.shape[-1], v.shape[-1])
     if backend == "triton" and widest > 128:
         raise ValueError(f"backend='triton' supports widths up to 128, got {widest}")

@@ -11,6 +11,11 @@ relative accuracy as :math:`p_y \to 1`, is never negative, and its gradient at t
 runs give the same bits. The Triton backend gives a token the same statistics, bit for bit, in any
 batch; the torch backend and the products of backward do so as far as the BLAS library does.
 
+*Backends.* "torch" runs on any device, in float64 too. "triton" has all ops and options in float32,
+float16 and bfloat16, on CUDA devices and, for small shapes, in its interpreter on a CPU; one call
+of it keeps at most four orders of entropies. "auto" is Triton on CUDA devices where that suffices,
+else torch. A request that a backend cannot serve raises; it never falls back.
+
 *Memory.* Beyond inputs and gradients, a few numbers per token, and one slice of logits (1024
 columns on a CPU, 8192 on a GPU) or, for scalar reductions, one chunk of tokens (24 MiB of
 logits, at least 128 tokens; on a GPU 4096). A half-precision head on a CPU is held in float32
@@ -22,15 +27,18 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import logsigmoid
 
-from xent.ops.backend import choose, upcast
+from xent.ops import linear_arguments as check
+from xent.ops.backend import choose
 from xent.ops.linear_chunks import Objective, chunked_loss
 from xent.ops.linear_group import placement
-from xent.ops.linear_plan import Inputs, Plan
+from xent.ops.linear_plan import TRITON_ORDERS, Inputs, Plan
 from xent.ops.linear_state import MASKED
 from xent.ops.linear_sweep import sweep
 from xent.ops.softmax import reduce
 from xent.reference import arguments
-from xent.reference.linear import STATISTICS, HeadStats
+from xent.reference.linear import HeadStats, check_orders, check_statistics
+
+REDUCTIONS = ("mean", "sum", "none")
 
 __all__ = ["HeadStats", "head_stats", "linear_cross_entropy", "linear_kl", "linear_topk_kl"]
 
@@ -88,29 +96,26 @@ def linear_cross_entropy(
 
     Raises:
         ValueError: if shapes, devices or dtypes do not match, an option is out of range, or a mean
-            has nothing to average.
-        TypeError: if hidden or weight is not floating or labels are not integers.
+            has nothing to average or no weight.
+        TypeError: if an argument is no tensor or number of the right kind.
         IndexError: if a label is no class.
     """
     plan = _plan(temperature, softcap)
-    arguments.choice(reduction, "reduction", ("mean", "sum", "none"))
-    tau = arguments.scalar(tau, "tau", low=0.0, high=float("inf"), open_high=True)
-    smoothing = arguments.scalar(label_smoothing, "label_smoothing", low=0.0, high=1.0)
-    zeta = arguments.scalar(z_loss, "z_loss", low=0.0)
+    arguments.choice(reduction, "reduction", REDUCTIONS)
+    tau = check.number(tau, "tau", low=0.0, high=float("inf"), open_high=True)
+    smoothing = check.number(label_smoothing, "label_smoothing", low=0.0, high=1.0)
+    zeta = check.number(z_loss, "z_loss", low=0.0, high=float("inf"), open_high=True)
     if smoothing and tau != 1.0:
         raise ValueError(f"label_smoothing is defined for tau=1 only, got tau={tau}")
-    _check_head(hidden, weight, bias)
+    check.head(hidden, weight, bias)
     plain = not (smoothing or zeta or softcap)  # what the kernel of rows knows
     keep_logits = reduction != "none" and group is None and (plain or backend != "triton")
     backend = choose(backend, hidden)
     offset, classes = placement(len(weight), group, weight.device)
-    ids, counted = _ids(labels, hidden, classes, ignore_index, shift)
-    omega, tokens = _class_weight(class_weight, classes, hidden), counted.to(_sums(hidden))
+    ids, counted = check.labels(labels, hidden, classes, ignore_index, shift)
+    omega, tokens = check.class_weight(class_weight, classes, hidden), counted.to(_sums(hidden))
     if token_weight is not None:
-        if token_weight.shape != labels.shape:
-            shapes = f"{tuple(labels.shape)}, got {tuple(token_weight.shape)}"
-            raise ValueError(f"token_weight must have shape {shapes}")
-        tokens = tokens * upcast(token_weight).reshape(-1)
+        tokens = tokens * check.token_weight(token_weight, hidden)
     row = tokens if omega is None else tokens * omega[ids.clamp_min(0)]
     spread = None
     if smoothing:
@@ -120,6 +125,8 @@ def linear_cross_entropy(
     if reduction == "mean":
         if not counted.any():
             raise ValueError("reduction='mean' of no token: the batch is empty or all ignored")
+        if row.sum() == 0:
+            raise ValueError("reduction='mean' divides by the sum of the weights, which is 0")
         scale = 1.0 / row.sum()
     flat = hidden.reshape(-1, hidden.shape[-1])
 
@@ -198,15 +205,11 @@ def head_stats(
     Raises:
         ValueError: if shapes, devices or dtypes do not match, a name is unknown, labels are
             needed, or a teacher requires a gradient.
-        TypeError: if hidden or weight is not floating or labels are not integers.
+        TypeError: if an argument is no tensor or number of the right kind.
         IndexError: if a label is no class.
     """
-    for name in want:
-        arguments.choice(name, "want", STATISTICS)
-        if name in ("nll", "margin") and labels is None:
-            raise ValueError(f"want={name!r} needs labels")
-    renyi = [arguments.positive(order, "renyi") for order in renyi]
-    tsallis = [arguments.positive(order, "tsallis") for order in tsallis]
+    check_statistics(want, labels)
+    renyi, tsallis = check_orders(renyi, "renyi"), check_orders(tsallis, "tsallis")
     if direction is not None and softcap is not None:
         raise ValueError("direction needs logits linear in hidden: softcap must be None")
     orders = tuple(sorted({*renyi, *tsallis} - {1.0}))
@@ -220,22 +223,25 @@ def head_stats(
         direction=direction is not None,
         teacher=teacher is not None,
     )
-    _check_head(hidden, weight, bias)
-    backend = choose(backend, hidden)
+    check.head(hidden, weight, bias)
+    too_many = backend == "auto" and len(orders) > TRITON_ORDERS
+    backend = "torch" if too_many else choose(backend, hidden)
     classes = placement(len(weight), group, weight.device)[1]
     shape = hidden.shape[:-1]
     inputs = Inputs(hidden.reshape(-1, hidden.shape[-1]), weight, bias)
     counted = None
     if labels is not None and ("nll" in want or "margin" in want):
-        ids, counted = _ids(labels, hidden, classes, ignore_index, 0)
+        ids, counted = check.labels(labels, hidden, classes, ignore_index)
         inputs = inputs._replace(ids=ids[:, None])
     if direction is not None:
-        if direction.shape != hidden.shape:
-            shapes = f"{tuple(hidden.shape)}, got {tuple(direction.shape)}"
-            raise ValueError(f"direction must have the shape of hidden, {shapes}")
+        check.real(direction, "direction", hidden, hidden.shape)
+        if direction.dtype != hidden.dtype:
+            raise ValueError(f"direction must have the dtype of hidden, got {direction.dtype}")
         inputs = inputs._replace(direction=direction.reshape(inputs.hidden.shape))
     if teacher is not None:
-        inputs = _with_teacher(inputs, teacher, shape)
+        names = ("teacher_hidden", "teacher_weight", "teacher_bias")
+        parts = check.teacher(teacher, hidden, weight)
+        inputs = inputs._replace(**dict(zip(names, parts, strict=True)))
     s = sweep(inputs, plan, backend=backend, group=group)
     fields = {}
     if "nll" in want:
@@ -312,6 +318,7 @@ def linear_kl(
         TypeError: if a tensor is not floating.
     """
     arguments.choice(direction, "direction", ("forward", "reverse"))
+    arguments.choice(reduction, "reduction", REDUCTIONS)
     stats = head_stats(
         hidden,
         weight,
@@ -342,8 +349,9 @@ def linear_topk_kl(
 ) -> torch.Tensor:
     r"""Return the divergence from a teacher known on K classes: twin of the reference.
 
-    The K classes are left out of the sweep's sum, so the mass outside them is exact, not one minus
-    a sum. ``log_q`` is a constant. There is no Triton kernel: "auto" is "torch".
+    The K classes are left out of the sweep's sum, so the model's mass outside them is exact, not
+    one minus a sum. ``log_q`` is a constant. In Triton a tile works only for the classes found in
+    it: the cost of K classes grows with those that meet, not with K.
 
     Args:
         hidden: hidden states ``(..., D)``.
@@ -354,44 +362,34 @@ def linear_topk_kl(
         temperature: T > 0 of the student.
         softcap: bound of the logits, or None.
         reduction: "mean", "sum" or "none".
-        backend: "auto" or "torch".
+        backend: "auto", "torch" or "triton".
         group: as for :func:`head_stats`.
 
     Returns:
         Scalar or ``(...)``, in nats.
 
     Raises:
-        ValueError: if shapes do not match, ids repeat, masses exceed one, or for "triton".
+        ValueError: if shapes or devices do not match, ids repeat, or masses exceed one or are NaN.
         TypeError: if a tensor has the wrong kind of numbers.
         IndexError: if an id is no class.
     """
-    if choose(backend, hidden) == "triton" and backend == "triton":
-        raise ValueError("backend='triton' does not support linear_topk_kl; use 'torch'")
-    _check_head(hidden, weight, bias)
+    arguments.choice(reduction, "reduction", REDUCTIONS)
+    plan = _plan(temperature, softcap)
+    check.head(hidden, weight, bias)
+    backend = choose(backend, hidden)
     classes = placement(len(weight), group, weight.device)[1]
-    if log_q.shape != ids.shape or ids.shape[:-1] != hidden.shape[:-1]:
-        raise ValueError(f"ids and log_q must have shape {tuple(hidden.shape[:-1])} + (K,)")
-    ids = _integers(ids, "ids", classes, None).reshape(-1, ids.shape[-1])
-    if (ids.sort(dim=1).values.diff(dim=1) == 0).any():
-        raise ValueError("ids must be distinct within a token")
-    log_q = upcast(log_q.detach()).reshape(ids.shape)
-    q = log_q.exp()
-    q_rest = 1 - q.sum(1)
-    if (q_rest < -1e-4).any():
-        raise ValueError("log_q must hold at most total mass 1")
-    q_rest = q_rest.clamp_min(0.0) * (ids.shape[1] < classes)
+    ids, log_q, q = check.known(ids, log_q, hidden, classes)
     inputs = Inputs(hidden.reshape(-1, hidden.shape[-1]), weight, bias, ids=ids)
-    s = sweep(inputs, _plan(temperature, softcap), group=group)
-    lse = torch.logaddexp(s.rest, s.chosen.logsumexp(1))
-    known = torch.where(q > 0, q * (log_q - (s.chosen - lse[:, None])), 0.0).sum(1)
-    unknown = torch.where(q_rest > 0, q_rest * (q_rest.log() - (s.rest - lse)), 0.0)
-    losses = (known + unknown).reshape(hidden.shape[:-1])
+    s = sweep(inputs, plan, backend=backend, group=group)
+    chosen = s.chosen - s.chosen.amax(1, keepdim=True)
+    log_p = torch.cat([chosen, s.gap[:, None]], dim=1).log_softmax(1)
+    losses = torch.where(q > 0, q * (log_q - log_p), 0.0).sum(1).reshape(hidden.shape[:-1])
     return reduce(losses, torch.ones_like(losses, dtype=torch.bool), reduction)
 
 
 def _plan(temperature, softcap, **asked) -> Plan:
-    temperature = arguments.positive(temperature, "temperature")
-    softcap = None if softcap is None else arguments.positive(softcap, "softcap")
+    temperature = check.positive(temperature, "temperature")
+    softcap = None if softcap is None else check.positive(softcap, "softcap")
     return Plan(temperature, softcap, **asked)
 
 
@@ -401,84 +399,3 @@ def _nll(swept, counted):
 
 def _sums(tensor):
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
-def _check_head(hidden, weight, bias, prefix=""):
-    for name, tensor in (("hidden", hidden), ("weight", weight)):
-        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-            raise TypeError(f"{prefix}{name} must be a floating tensor")
-    if weight.ndim != 2 or len(weight) == 0:
-        shape = tuple(weight.shape)
-        raise ValueError(f"{prefix}weight must have shape (V, D) with V >= 1, got {shape}")
-    if hidden.ndim == 0 or hidden.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"{prefix}hidden must have {weight.shape[1]} entries on its last axis, as weight does; "
-            f"got shape {tuple(hidden.shape)}"
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        shapes = f"{tuple(weight.shape[:1])}, got {tuple(bias.shape)}"
-        raise ValueError(f"{prefix}bias must have shape {shapes}")
-    for name, tensor in (("weight", weight), ("bias", bias)):
-        if tensor is not None and tensor.dtype != hidden.dtype:
-            raise ValueError(
-                f"{prefix}{name} must have the dtype of hidden, {hidden.dtype}; got {tensor.dtype}"
-            )
-
-
-def _ids(labels, hidden, classes, ignore_index, shift):
-    """Return flat labels, -1 where ignored, and which of them count."""
-    shift = arguments.integer(shift, "shift", low=0)
-    if not isinstance(labels, torch.Tensor):
-        raise TypeError(f"labels must be a tensor of integers, got {type(labels).__name__}")
-    if labels.shape != hidden.shape[:-1]:
-        shapes = f"{tuple(hidden.shape[:-1])}, got {tuple(labels.shape)}"
-        raise ValueError(f"labels must have shape {shapes}")
-    labels = _integers(labels, "labels", classes, ignore_index)
-    if shift:
-        if labels.ndim == 0 or shift > labels.shape[-1]:
-            raise ValueError(f"shift must be at most the number of positions, got {shift}")
-        missing = labels.new_full((*labels.shape[:-1], shift), ignore_index)
-        labels = torch.cat([labels[..., shift:], missing], dim=-1)
-    counted = (labels != ignore_index).reshape(-1)
-    return labels.reshape(-1).where(counted, -1), counted
-
-
-def _integers(tensor, name, classes, ignore_index):
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise TypeError(f"{name} must be integers, got {tensor.dtype}")
-    wrong = (tensor < 0) | (tensor >= classes)
-    if ignore_index is not None:
-        wrong &= tensor != ignore_index
-    if wrong.any():
-        extra = "" if ignore_index is None else f" or equal ignore_index={ignore_index}"
-        raise IndexError(f"{name} must lie in [0, {classes}){extra}, got {tensor[wrong][0].item()}")
-    return tensor.long()
-
-
-def _class_weight(class_weight, classes, hidden):
-    if class_weight is None:
-        return None
-    if class_weight.shape != (classes,):
-        shape = tuple(class_weight.shape)
-        raise ValueError(f"class_weight must have shape ({classes},), got {shape}")
-    if (class_weight < 0).any():
-        raise ValueError("class_weight has a negative entry; weights must be >= 0")
-    return class_weight.detach().to(_sums(hidden))
-
-
-def _with_teacher(inputs: Inputs, teacher, shape) -> Inputs:
-    if len(teacher) not in (2, 3):
-        raise ValueError(f"teacher must be (hidden, weight[, bias]), got {len(teacher)} entries")
-    hidden, weight, bias = (*teacher, None)[:3]
-    _check_head(hidden, weight, bias, "teacher ")
-    if hidden.shape[:-1] != shape or len(weight) != len(inputs.weight):
-        expected = (*shape, len(inputs.weight))
-        found = (*hidden.shape[:-1], len(weight))
-        raise ValueError(f"the teacher's logits must have shape {expected}, got {found}")
-    if any(t is not None and t.requires_grad for t in (hidden, weight, bias)):
-        raise ValueError("the teacher is a constant: pass its tensors with .detach()")
-    return inputs._replace(
-        teacher_hidden=hidden.reshape(-1, hidden.shape[-1]),
-        teacher_weight=weight,
-        teacher_bias=bias,
-    )

@@ -81,32 +81,44 @@ def _run(objective: Objective, hidden, weight, bias, needs):
     sums = upcast(weight[:1]).dtype
     loss = torch.zeros((), dtype=sums, device=weight.device)
     d_hidden = torch.empty_like(hidden, dtype=sums) if needs[0] else None
-    d_weight = torch.zeros(weight.shape, dtype=sums, device=weight.device) if needs[1] else None
-    d_bias = None
+    d_weight = d_bias = None
+    if needs[1] and not len(hidden):
+        d_weight = torch.zeros(weight.shape, dtype=sums, device=weight.device)
     if bias is not None and needs[2]:
         d_bias = torch.zeros(bias.shape, dtype=sums, device=bias.device)
     head = factor(weight)
-    buffer = None
+    z = None
     for rows in _chunks(hidden, weight):
         part = factor(hidden[rows])
-        buffer = z = objective.plan.logits(_products_into(buffer, part, head, bias))
+        z = z if _fits(z, part) else None
+        z = objective.plan.logits(_products_into(z, part, head, bias))
         losses, scale, dz = _gradient_of_chunk(objective, z, rows, any(needs), part.dtype)
         loss += losses
         if not any(needs):
             continue
         if d_hidden is not None:
             d_hidden[rows] = scale[:, None] * products(dz, head.t())
-        if d_weight is not None:
-            add_product(d_weight, dz.t(), (scale[:, None] * upcast(part)).to(dz.dtype))
+        if needs[1]:
+            scaled = (scale[:, None] * upcast(part)).to(dz.dtype)
+            if d_weight is None:
+                d_weight = products(dz.t(), scaled.t())
+            else:
+                add_product(d_weight, dz.t(), scaled)
         if d_bias is not None:
             d_bias.addmv_(upcast(dz).t(), scale)
+        del dz  # it may lie in the logits' memory, which the next chunk needs
     gradients = (d_hidden, hidden), (d_weight, weight), (d_bias, bias)
     return loss, *(None if g is None else g.to(like.dtype) for g, like in gradients)
 
 
+def _fits(buffer, hidden):
+    """Whether the next chunk's logits can take the memory of the chunk before."""
+    return buffer is not None and len(buffer) == len(hidden) and buffer.dtype == hidden.dtype
+
+
 def _products_into(buffer, hidden, weight, bias):
-    """Return ``hidden @ weight.T + bias``, in the memory of the chunk before where it fits."""
-    if buffer is None or len(buffer) != len(hidden) or buffer.dtype != weight.dtype:
+    """Return ``hidden @ weight.T + bias``, in a buffer where one is given."""
+    if buffer is None:
         return products(hidden, weight, bias)
     torch.mm(hidden, weight.t(), out=buffer)
     return buffer if bias is None else buffer.add_(bias)

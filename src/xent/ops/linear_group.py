@@ -15,10 +15,14 @@ def placement(size: int, group, device) -> tuple[int, int]:
     """Return this rank's first class and the number of classes of all ranks.
 
     Raises:
+        TypeError: if ``group`` is no process group.
         ValueError: if a rank has no class.
     """
     if group is None:
         return 0, size
+    if not isinstance(group, torch.distributed.ProcessGroup):
+        found = type(group).__name__
+        raise TypeError(f"group must be a torch.distributed group or None, got {found}")
     sizes = [int(s) for s in _gather(torch.tensor([size], device=device), group)]
     if min(sizes) == 0:
         raise ValueError(f"every rank needs at least one class, got {sizes} in rank order")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+TRITON_ORDERS = 4  # orders of entropies besides 1 that the kernels keep in one sweep
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -35,7 +37,7 @@ class Plan:
 
 
 class Inputs(NamedTuple):
-    """The tensors of a sweep: hidden (N, D), weight (V, D), ids (N, K) with -1 for none."""
+    """The tensors of a sweep: hidden (N, D), weight (V, D), ids (N, K) ascending, -1 for none."""
 
     hidden: torch.Tensor
     weight: torch.Tensor
@@ -63,7 +65,7 @@ class Swept(NamedTuple):
     """What a sweep returns, (N,) unless said; None where the plan does not ask."""
 
     lse: torch.Tensor
-    gap: torch.Tensor | None = None  # rest - chosen, for one id per token
+    gap: torch.Tensor | None = None  # rest less the largest of the chosen, no logit rounded
     rest: torch.Tensor | None = None  # log-sum-exp without the ids
     chosen: torch.Tensor | None = None  # logits of the ids (N, K)
     rest_top: torch.Tensor | None = None

@@ -47,7 +47,7 @@ class _Sweep(torch.autograd.Function):
             hidden=hidden, weight=weight, bias=bias, direction=direction
         )
         out, marks = Swept(*saved[: len(Swept._fields)]), Marks(*saved[len(Swept._fields) :])
-        done = Backward(ctx.context, inputs, out, marks, _without_gap(Swept(*upstream)))
+        done = Backward(ctx.context, inputs, out, marks, _without_gap(Swept(*upstream), out.chosen))
         return None, None, *_backward(done, ctx.needs_input_grad[2:])
 
 
@@ -62,8 +62,7 @@ def _forward(context: Context, inputs: Inputs) -> tuple[Swept, Marks]:
     if ids is not None:
         out["chosen"] = picked[0]
         out["rest"] = rest.lse()
-        if ids.shape[1] == 1:
-            out["gap"] = (rest.top - picked[0][:, 0]) + rest.mass.log()
+        out["gap"] = (rest.top - picked[0].amax(1)) + rest.mass.log()
     if plan.entropy:
         out["entropy"] = full.mass.log() - full.heat / full.mass
     if plan.orders:
@@ -131,15 +130,15 @@ def _backward(done: Backward, needs):
     )
 
 
-def _without_gap(g: Swept) -> Swept:
-    """Let rest and chosen, whose difference the gap is, take its gradient."""
+def _without_gap(g: Swept, chosen) -> Swept:
+    """Let rest and the largest of the chosen, whose difference the gap is, take its gradient."""
     if g.gap is None:
         return g
-    column = g.gap[:, None]
+    pull = torch.zeros_like(chosen).scatter_(1, chosen.argmax(1, keepdim=True), -g.gap[:, None])
     return g._replace(
         gap=None,
         rest=g.gap if g.rest is None else g.rest + g.gap,
-        chosen=-column if g.chosen is None else g.chosen - column,
+        chosen=pull if g.chosen is None else g.chosen + pull,
     )
 
 

@@ -76,14 +76,37 @@ def pairs(large: bool):
 
 
 def known_classes(large: bool):
-    """A teacher known on K classes."""
+    """A teacher known on K classes: ragged around the tiles, all of the mass, extreme offsets."""
     rng = np.random.default_rng(9)
-    for n, d, v, k in ((5, 17, 31, 1), (16, 32, 64, 4), (4, 3, 5, 5)):
+    shapes = [(5, 17, 31, 1), (16, 32, 64, 2), (17, 33, 65, 7), (4, 3, 5, 5)]
+    for n, d, v, k in [*shapes, (512, 1024, 50257, 64)] if large else shapes:
         hidden, weight, _ = _head(rng, n, d, v)
-        ids = np.argsort(rng.random((n, v)), axis=1)[:, :k]
-        mass = 1.0 if k == v else 0.8
-        log_q = np.log(mass * rng.dirichlet(np.ones(k), size=n) * (1 - 2.0**-8))
-        yield Case(f"{k} of {v}", (hidden, weight, ids, log_q))
+        yield Case(f"{k} of {v}", (hidden, weight, *_teacher_of_known(rng, n, v, k)))
+    hidden, weight, _ = _head(rng, 6, 16, 40)
+    ids, log_q = _teacher_of_known(rng, 6, 40, 3)
+    yield Case("zero rows", (hidden[:0], weight, ids[:0], log_q[:0]))
+    yield Case("strided", (hidden, weight, ids, log_q), layout="strided")
+    yield Case("misaligned ids", (hidden, weight, ids, log_q), layout="misaligned")
+    yield Case("temperature", (hidden, weight, ids, log_q), {"temperature": 3.0})
+    yield Case("softcap", (hidden, weight, ids, log_q), {"softcap": 2.0})
+    for height in (-8.0, 8.0):
+        level = np.concatenate([weight, np.full((40, 1), height)], axis=1)
+        lifted = np.concatenate([hidden, np.full((6, 1), 16.0)], axis=1)
+        yield Case(f"offset {16 * height:+.0f}", (lifted, level, ids, log_q))
+    basis = np.eye(40, 16)
+    yield Case(
+        "sure of a known class", (30 * np.eye(6, 16), basis, np.arange(6)[:, None], log_q[:, :1])
+    )
+    yield Case(
+        "sure of another", (30 * np.eye(6, 16), basis, np.arange(1, 7)[:, None], log_q[:, :1])
+    )
+
+
+def _teacher_of_known(rng, n, v, k):
+    """K distinct classes a row, in any order, and log-masses of 0.8 in all, or of 1 for all."""
+    ids = np.argsort(rng.random((n, v)), axis=1)[:, :k]
+    mass = 1.0 if k == v else 0.8
+    return ids, np.log(mass * rng.dirichlet(np.ones(k), size=n) * (1 - 2.0**-8))
 
 
 def _head(rng, n, d, v):
@@ -118,9 +141,9 @@ def divergence(hidden, weight, teacher_hidden, teacher_weight, *, temperature=1.
     return (log_q.exp() * (log_q - log_p)).sum(-1)
 
 
-def divergence_from_known(hidden, weight, ids, log_q):
+def divergence_from_known(hidden, weight, ids, log_q, *, temperature=1.0, softcap=None):
     """D(q||p) of the ids and one bucket for the rest."""
-    log_p = (hidden @ weight.T).log_softmax(-1)
+    log_p = _logits(hidden, weight, temperature, softcap).log_softmax(-1)
     q = log_q.exp()
     losses = (q * (log_q - log_p.gather(-1, ids))).sum(-1)
     if ids.shape[-1] == weight.shape[0]:
@@ -269,6 +292,5 @@ ROWS = (
         differentiable=(0, 1),
         gradient_tolerance=SLOPE,
         op_options={"reduction": "none"},
-        backends=("torch",),
     ),
 )

@@ -7,6 +7,7 @@ of them; the twins in :mod:`xent.ops.linear` never do.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -213,7 +214,7 @@ def head_stats(
     singularities of the log-partition function*.
     """
     z = head_logits(hidden, weight, bias=bias, temperature=temperature, softcap=softcap)
-    _check_statistics(want, labels)
+    check_statistics(want, labels)
     p = softmax(z, axis=-1)
     found = {"lse": logsumexp(z, axis=-1), "entropy": entr(p).sum(axis=-1)}
     found["argmax"] = z.argmax(axis=-1)
@@ -224,11 +225,9 @@ def head_stats(
         others = _without(z, y).max(axis=-1, initial=-np.inf)
         found["margin"] = np.where(counted, _pick(z, y) - others, 0.0)
     asked = {name: found[name] for name in want}
-    if len(renyi):
-        orders = [arguments.positive(order, "renyi") for order in renyi]
+    if orders := check_orders(renyi, "renyi"):
         asked["renyi"] = np.stack([_renyi(p, order) for order in orders], axis=-1)
-    if len(tsallis):
-        orders = [arguments.positive(order, "tsallis") for order in tsallis]
+    if orders := check_orders(tsallis, "tsallis"):
         asked["tsallis"] = np.stack([_tsallis(p, order) for order in orders], axis=-1)
     if direction is not None:
         asked |= _slopes(p, direction, weight, temperature, softcap)
@@ -314,8 +313,9 @@ def linear_topk_kl(
     """
     z = head_logits(hidden, weight, bias=bias, temperature=temperature, softcap=softcap)
     log_q = arguments.array(log_q, "log_q")
-    if log_q.ndim != z.ndim or log_q.shape[:-1] != z.shape[:-1]:
-        raise ValueError(f"log_q must have shape {z.shape[:-1]} + (K,), got {log_q.shape}")
+    if log_q.ndim != z.ndim or log_q.shape[:-1] != z.shape[:-1] or log_q.shape[-1] == 0:
+        shape = f"{z.shape[:-1]} + (K,) with K >= 1"
+        raise ValueError(f"log_q must have shape {shape}, got {log_q.shape}")
     ids = arguments.labels(ids, log_q.shape, z.shape[-1])
     if (np.diff(np.sort(ids, axis=-1), axis=-1) == 0).any():
         raise ValueError("ids must be distinct within a token")
@@ -330,6 +330,43 @@ def linear_topk_kl(
     p_rest = np.where(outside, p, 0.0).sum(axis=-1)
     chosen = np.take_along_axis(p, ids, axis=-1)
     return rel_entr(q, chosen).sum(axis=-1) + rel_entr(rest, p_rest)
+
+
+def check_statistics(want, labels) -> None:
+    """Check names of statistics, and that there are labels where one needs them.
+
+    Args:
+        want: a collection of names.
+        labels: the labels, or None.
+
+    Raises:
+        TypeError: if ``want`` is no collection.
+        ValueError: if a name is unknown or needs labels.
+    """
+    if isinstance(want, str) or not isinstance(want, Collection):
+        raise TypeError(f"want must be a collection of names such as ('nll',), got {want!r}")
+    for name in want:
+        arguments.choice(name, "want", STATISTICS)
+        if name in ("nll", "margin") and labels is None:
+            raise ValueError(f"want={name!r} needs labels")
+
+
+def check_orders(value, name: str) -> list[float]:
+    """Return the orders of an entropy as floats.
+
+    Args:
+        value: a collection of numbers > 0.
+        name: what the argument is called.
+
+    Raises:
+        TypeError: if it is no collection of real numbers.
+        ValueError: if an order is not positive and finite.
+    """
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise TypeError(f"{name} must be a collection of orders such as (2,), got {value!r}")
+    if any(isinstance(order, bool) for order in value):
+        raise TypeError(f"{name} must hold real numbers, got bool")
+    return [arguments.positive(order, name) for order in value]
 
 
 def _comp_sum(nll, tau):
@@ -405,13 +442,6 @@ def _weights(value, name, shape):
     if name == "class_weight" and (value < 0).any():
         raise ValueError("class_weight has a negative entry; weights must be >= 0")
     return value
-
-
-def _check_statistics(want, labels):
-    for name in want:
-        arguments.choice(name, "want", STATISTICS)
-        if name in ("nll", "margin") and labels is None:
-            raise ValueError(f"want={name!r} needs labels")
 
 
 def _shifted_labels(labels, shape, ignore_index, shift):
