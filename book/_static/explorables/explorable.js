@@ -337,6 +337,7 @@ window.Explorable = (function () {
         nearest.node.focus({ preventScroll: true });
         event.preventDefault();
       });
+      node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // or the page scrolls
       node.addEventListener("pointermove", (event) => {
         if (!held) return;
         const [x, y] = place(event);
