@@ -27,7 +27,7 @@
   function claim(chosen) {
     const some = chosen.filter((block) => waiting.delete(block));
     for (const block of some) block.classList.add("tex2jax_process");
-    return some;
+    return some.filter((block) => !some.some((other) => other !== block && other.contains(block)));
   }
 
   function set(chosen) {

@@ -46,9 +46,9 @@ BACKWARD = {
 }
 
 
-def tile_of(known, flags, *, backward=False, dtype=torch.bfloat16):
+def tile_of(known, flags, *, backward=False, dtype=torch.bfloat16, width=64):
     """The library's choice on an H200."""
-    hidden = SimpleNamespace(is_cuda=True, dtype=dtype, device=None)
+    hidden = SimpleNamespace(is_cuda=True, dtype=dtype, device=None, shape=(1, width))
     plan = Plan(
         softcap=1.0 if "CAP" in flags else None,
         orders=(2.0,) if "ORDERS" in flags else (),
@@ -56,18 +56,19 @@ def tile_of(known, flags, *, backward=False, dtype=torch.bfloat16):
         direction="DIRECTION" in flags,
         teacher="TEACHER" in flags,
     )
-    inputs = SimpleNamespace(hidden=hidden, ids=torch.zeros(1, known) if known else None)
+    ids = torch.zeros(1, known) if known else None
+    inputs = SimpleNamespace(hidden=hidden, ids=ids, teacher_hidden=None)
     with mock.patch.object(torch.cuda, "get_device_properties", return_value=H200):
         return linear.tiles(plan, inputs, crowded=backward and "TOP2" in flags)
 
 
-def needs(kernel, known, flags, *, kinds=KINDS, dtype=torch.bfloat16, ones=()):
+def needs(kernel, known, flags, *, kinds=KINDS, dtype=torch.bfloat16, width=64, ones=()):
     """Compile a kernel for a plan; ``ones`` are arguments that are 1."""
-    flags = [*flags.split(), "EVEN"]
+    flags = [*flags.split(), *["EVEN"] * (width % 64 == 0)]
     constants = {flag: flag in flags for flag in FLAGS} | dict.fromkeys(ones, 1)
     constants |= {"KNOWN": known, "REST": known, "ORDERS": 4 if "ORDERS" in flags else 0}
     backward = kernel is linear_backward.backward_kernel
-    tile = tile_of(known, flags, backward=backward, dtype=dtype)
+    tile = tile_of(known, flags, backward=backward, dtype=dtype, width=width)
     return compiled(kernel, kinds, constants, ALIGNED, tile)
 
 
@@ -84,6 +85,8 @@ def main() -> None:
         check(f"forward {plan}", needs(forward, known, flags))
     for plan, (known, flags) in BACKWARD.items():
         check(f"backward {plan}", needs(backward, known, flags))
+    check("forward of an uneven width", needs(forward, 1, "ENTROPY TOP2", width=80))
+    check("backward of an uneven width", needs(backward, 1, "", width=80))
     single = dict.fromkeys(HALVES.split(), "*fp32")
     found = needs(forward, 1, "", kinds=KINDS | single, dtype=torch.float32)
     check("forward in float32", found, matrix_units=False)

@@ -60,6 +60,30 @@ def test_best_of_n_by_enumeration(seed, n):
     assert rel_entr(found, p).sum() <= tilting.best_of_n_bound(n) + 1e-12
 
 
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 60))
+@QUICK
+def test_bound_given_the_mass_of_the_best_reward(seed, n):
+    rng = np.random.default_rng(seed)
+    p, rewards = rng.dirichlet(np.full(9, 0.5)), rng.integers(0, 6, size=9) * 1.0
+    q = p[rewards == rewards.max()].sum()
+    paid = rel_entr(tilting.best_of_n(p, rewards, n), p).sum()
+    bound = tilting.best_of_n_bound(n, best_mass=min(q, 1.0))
+    assert paid <= bound + 1e-12
+    assert bound <= min(tilting.best_of_n_bound(n), -np.log(q)) + 1e-12
+
+
+def test_bound_is_approached_and_has_its_limits():
+    q, n, levels = 0.1, 5, 4000
+    p = np.r_[np.full(levels, (1 - q) / levels), q]
+    paid = rel_entr(tilting.best_of_n(p, np.arange(levels + 1.0), n), p).sum()
+    assert paid == pytest.approx(tilting.best_of_n_bound(n, best_mass=q), abs=1e-5)
+    assert tilting.best_of_n_bound(1, best_mass=0.3) == pytest.approx(0.0, abs=1e-15)
+    assert tilting.best_of_n_bound(7, best_mass=1.0) == 0.0
+    assert tilting.best_of_n_bound(7, best_mass=1e-12) == pytest.approx(
+        tilting.best_of_n_bound(7), abs=1e-9
+    )
+
+
 def test_a_response_without_mass_is_never_returned():
     law = tilting.best_of_n([0.5, 0.0, 0.5], [0.0, 2.0, 1.0], 3)
     assert np.allclose(law, [0.125, 0.0, 0.875])
@@ -75,6 +99,7 @@ def test_a_response_without_mass_is_never_returned():
         lambda: tilting.tilt_with_reward([0.5, 0.5], [0.0, 1.0], 1.0),
         lambda: tilting.best_of_n([0.5, 0.5], [0.0, 1.0], 0),
         lambda: tilting.best_of_n_bound(0),
+        lambda: tilting.best_of_n_bound(3, best_mass=1.5),
         lambda: tilting.regularized_policy([1.0, 0.0], [0.0, 1.0], 1.0),
         lambda: tilting.regularized_policy([0.5, 0.5], [0.0, 1.0], 1.0, divergence="chi"),
     ],

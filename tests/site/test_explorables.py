@@ -21,6 +21,7 @@ SCRIPTS = ROOT / "book" / "_static" / "explorables"
 STYLES = ROOT / "book" / "_static" / "custom.css"
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.js") if path.stem != "explorable")
 SETTINGS = 20
+PHONE = {"width": 375, "height": 800}
 
 sys.path[:0] = [str(ROOT / "book" / "_ext"), str(Path(__file__).parent)]
 from xent_site import stills  # noqa: E402
@@ -145,7 +146,7 @@ def test_starts_draws_and_answers_keys(name, blank):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_handles_are_large_enough_for_a_finger(name, blank):
-    blank.set_viewport_size({"width": 375, "height": 800})
+    blank.set_viewport_size(PHONE)
     begin(blank, name)
     sizes = blank.evaluate(
         """() => [...document.querySelectorAll(".handle, button, select, input")].map((node) => {
@@ -168,6 +169,33 @@ def test_handle_is_dragged_from_where_it_is_held(blank):
     assert blank.evaluate(read) < before
 
 
+def test_a_finger_moves_the_handle_and_not_the_page(browser):
+    context = browser.new_context(has_touch=True, is_mobile=True, viewport=PHONE)
+    page = context.new_page()
+    page.set_content('<meta name="viewport" content="width=device-width"><body></body>')
+    page.add_style_tag(path=STYLES)
+    page.add_script_tag(path=SCRIPTS / "explorable.js")
+    begin(page, "simplex")
+    page.evaluate("document.body.style.height = '3000px'")
+    handle = page.locator(".handle").last
+    before = handle.bounding_box()
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    fingers = context.new_cdp_session(page)
+
+    def touch(kind: str, *points) -> None:
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+
+    touch("touchStart", {"x": x, "y": y})
+    for step in range(1, 9):
+        touch("touchMove", {"x": x - 2 * step, "y": y + 5 * step})
+    touch("touchEnd")
+    after = handle.bounding_box()
+    assert page.evaluate("scrollY") == 0, "the page scrolls"
+    moved = (after["x"] - before["x"], after["y"] - before["y"])
+    assert moved == pytest.approx((-16, 40), abs=3)
+    context.close()
+
+
 def test_changes_are_read_out_once_the_reader_pauses(blank):
     begin(blank, "temperature-softmax")
     slider, news = blank.locator("input[type=range]"), blank.locator("[role=status]")
@@ -185,7 +213,7 @@ def test_pages_show_stills_without_scripts(browser, site, address):
     pages = [path for path in site.rglob("*.html") if 'class="explorable"' in path.read_text()]
     named = {path: re.findall(r'data-explorable="([a-z-]+)"', path.read_text()) for path in pages}
     assert sorted(name for names in named.values() for name in names) == NAMES
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 375, "height": 800})
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
     for path, names in named.items():
         page = context.new_page()
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")

@@ -20,6 +20,7 @@ from xent_site import (
     sharing,
     site,
     stills,
+    verdicts,
 )
 
 MODULES = (
@@ -36,6 +37,7 @@ MODULES = (
     running,
     sharing,
     site,
+    verdicts,
     stills,
 )
 

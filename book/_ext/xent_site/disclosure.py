@@ -1,4 +1,4 @@
-"""Proofs and solutions as native ``<details>``: proofs open, solutions closed, both alike."""
+"""Proofs, solutions and the first cell as native ``<details>``: only proofs are open at first."""
 
 from __future__ import annotations
 
@@ -78,10 +78,24 @@ def fold_solutions(env, doctree, docname: str) -> None:
         solution.replace_self(folded)
 
 
+def fold_setup(doctree) -> None:
+    """Fold the first cell: imports and the seed are no reader's first question."""
+    for cell in doctree.findall(nodes.container):
+        if cell.get("nb_element") != "cell_code":
+            continue
+        source = next(cell.findall(nodes.literal_block), None)
+        if source is not None and "chapter.start(" in source.astext():
+            folded = disclosure(summary="Imports and seed", open=False, classes=["setup"])
+            cell.replace_self(folded)
+            folded += cell
+        return
+
+
 def fold(app, doctree, docname: str) -> None:
-    """Fold proofs and solutions; drop the ids that the boxes of a page would share."""
+    """Fold proofs, solutions and the first cell; drop ids that several boxes would share."""
     fold_proofs(app.env, doctree, docname)
     fold_solutions(app.env, doctree, docname)
+    fold_setup(doctree)
     for section in doctree.findall(nodes.section):
         if section["ids"] in (["proof-content"], ["exercise-content"], ["solution-content"]):
             section["ids"] = []

@@ -44,7 +44,7 @@ class Notation(SphinxDirective):
             ]
             columns = ("symbol", "meaning", "in code")
             title = escape(group["title"])
-            text += f"<h2>{title}</h2>" + table(columns, rows, label=title, classes="notation")
+            text += f"<h2>{title}</h2>" + table(columns, rows, label=title, classes="symbols")
         return [raw(text)]
 
 

@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from xent_site import claims
+from xent_site.chapters import chapter_title
 from xent_site.html import mathematics, raw
 
 
@@ -38,11 +39,10 @@ class PapersOf(SphinxDirective):
         return [raw(f'<ul class="papers tex2jax_process">{items}</ul>')]
 
     def _paper(self, paper, found) -> str:
-        name = escape(paper["chapter"].replace("-", " "))
+        part, slug = paper["part"], paper["chapter"]
+        name = mathematics(chapter_title(self.env.srcdir, part, slug))
         if has_chapter(self.env.srcdir, paper):
-            place = (
-                f'chapter <a href="../chapters/{paper["part"]}/{paper["chapter"]}.html">{name}</a>'
-            )
+            place = f'chapter <a href="../chapters/{part}/{slug}.html">{name}</a>'
         else:
             place = f"planned for the chapter <i>{name}</i>"
         rows = "".join(

@@ -175,7 +175,7 @@ window.Explorable = (function () {
           svg("line", { class: "grid", x1: at, x2: at, y1: box.top, y2: bottom }),
           svg("text", { class: "tick", x: at, y: bottom + 15, "text-anchor": "middle" }, tickText(value, logx)));
       }
-      for (const value of yticks || ticks(this.y, logy, Math.max(3, this.inner.height / 48))) {
+      for (const value of yticks || ticks(this.y, logy, Math.max(logy ? 4 : 3, this.inner.height / 48))) {
         const at = this.py(value);
         this.ground.append(
           svg("line", { class: "grid", x1: box.left, x2: this.width - box.right, y1: at, y2: at }),
@@ -295,7 +295,8 @@ window.Explorable = (function () {
       handle.options = options;
       const p = this.figure.params;
       const [x, y] = ["x", "y"].map((axis) => this.handleValue(options, axis, p));
-      handle.at = [this.px(x), this.py(y)];
+      const inside = (at, low, size) => Math.min(low + size, Math.max(low, at));
+      handle.at = [inside(this.px(x), this.box.left, this.inner.width), inside(this.py(y), this.box.top, this.inner.height)];
       handle.node.setAttribute("transform", `translate(${handle.at[0].toFixed(2)} ${handle.at[1].toFixed(2)})`);
       const moved = ["x", "y"].filter((axis) => typeof options[axis] === "string").map((axis) => options[axis]);
       const words = moved.map((key) => `${this.figure.spec.params[key].label} ${format(p[key])}`).join(", ");
@@ -336,6 +337,7 @@ window.Explorable = (function () {
         nearest.node.focus({ preventScroll: true });
         event.preventDefault();
       });
+      node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // or the page scrolls
       node.addEventListener("pointermove", (event) => {
         if (!held) return;
         const [x, y] = place(event);

@@ -1,7 +1,7 @@
 /* Three ways to compute one float32 loss: which digits survive a wide gap and a common offset? */
 Explorable.define("online-softmax", {
   title: "Which way of computing one float32 loss keeps its digits?",
-  task: "At a gap of 20 nats one formula returns 0. Add a common offset and see which of the other two still holds.",
+  task: "At a gap of 20 nats one formula returns 0. Add a common offset and see which of the other two keeps six digits.",
   start: { "gap": 20, "offset": 0 },
   params: {
     gap: { label: "gap of the target (nats)", min: 0, max: 60, step: 1 },
@@ -54,10 +54,10 @@ Explorable.define("online-softmax", {
     plot.vline(p.gap, { role: "ink", label: "gap" });
   },
   values: (p, r) => [
-    ["exact loss", `${Explorable.format(r.now.exact)} nats`],
-    ["lse − target", Explorable.format(r.now.textbook)],
-    ["target left out, lse first", Explorable.format(r.now.targetOut)],
-    ["maximum left out", Explorable.format(r.now.maxOut)],
-    ["rest r of the state (m, r)", Explorable.format(r.now.r)],
+    ["exact loss", `${Explorable.format(r.now.exact, 6)} nats`],
+    ["lse − target", Explorable.format(r.now.textbook, 6)],
+    ["target left out, lse first", Explorable.format(r.now.targetOut, 6)],
+    ["maximum left out", Explorable.format(r.now.maxOut, 6)],
+    ["rest r of the state (m, r)", Explorable.format(r.now.r, 6)],
   ],
 });

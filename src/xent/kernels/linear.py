@@ -12,7 +12,7 @@ import torch
 import triton
 
 from xent.kernels import linear_backward, linear_forward
-from xent.ops.linear_plan import Backward, Context, Inputs, Plan
+from xent.ops.linear_plan import TRITON_ORDERS, Backward, Context, Inputs, Plan
 from xent.ops.linear_state import State, fold
 
 # Registers set the tiles: tests/kernels/compile_linear.py shows that none spills on Hopper.
@@ -27,7 +27,7 @@ GPU_COLUMNS, INTERPRETER_COLUMNS = 8192, 128
 
 
 def tiles(plan: Plan, inputs: Inputs, *, crowded: bool = False) -> dict:
-    """Return the tile: wide where its memory is there and little else is kept per token.
+    """Return the tile: wide where its memory is there, rows are even and little else is kept.
 
     A tile of 256 columns moves a quarter fewer bytes from the L2 cache than one of 128.
     """
@@ -37,7 +37,7 @@ def tiles(plan: Plan, inputs: Inputs, *, crowded: bool = False) -> dict:
     if hidden.dtype == torch.float32:
         return SINGLE
     crowded = crowded or plan.direction or plan.teacher or plan.total or _known(inputs) > 1
-    crowded = crowded or plan.orders or plan.softcap is not None
+    crowded = crowded or plan.orders or plan.softcap is not None or not _even(inputs, WIDE)
     room = torch.cuda.get_device_properties(hidden.device).shared_memory_per_block_optin
     return NARROW if crowded or room < WIDE_SHARED_MEMORY else WIDE
 
@@ -198,10 +198,9 @@ def _state(plan: Plan, numbers, ids) -> State:
 
 
 def _flags(plan: Plan, inputs: Inputs, tile: dict) -> dict:
-    if len(plan.orders) > linear_forward.MAX_ORDERS:
-        most = linear_forward.MAX_ORDERS
+    if len(plan.orders) > TRITON_ORDERS:
         raise ValueError(
-            f"backend='triton' supports {most} distinct orders besides 1 in one call, "
+            f"backend='triton' supports {TRITON_ORDERS} distinct orders besides 1 in one call, "
             f"got {len(plan.orders)}: call twice or use backend='torch'"
         )
     return {
@@ -211,7 +210,7 @@ def _flags(plan: Plan, inputs: Inputs, tile: dict) -> dict:
         "DIRECTION": plan.direction,
         "TEACHER": plan.teacher,
         "TEACHER_BIAS": inputs.teacher_bias is not None,
-        "EVEN": all(w % tile["BLOCK_D"] == 0 for w in _widths(inputs)),
+        "EVEN": _even(inputs, tile),
         "UPCAST": not inputs.hidden.is_cuda,
     }
 
@@ -241,12 +240,16 @@ def _contiguous(inputs: Inputs) -> Inputs:
 
 
 def _orders(plan: Plan) -> tuple[float, ...]:
-    return (*plan.orders, *(1.0,) * linear_forward.MAX_ORDERS)[: linear_forward.MAX_ORDERS]
+    return (*plan.orders, *(1.0,) * TRITON_ORDERS)[:TRITON_ORDERS]
 
 
 def _widths(inputs: Inputs) -> list[int]:
     heads = inputs.hidden, inputs.teacher_hidden
     return [hidden.shape[1] for hidden in heads if hidden is not None]
+
+
+def _even(inputs: Inputs, tile: dict) -> bool:
+    return all(width % tile["BLOCK_D"] == 0 for width in _widths(inputs))
 
 
 def _known(inputs: Inputs) -> int:

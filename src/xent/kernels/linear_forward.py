@@ -28,7 +28,6 @@ NUMBERS = (
     "teacher_mass teacher_heat pull_q pull_p near_q near_p far_q far_p"
 ).split()
 IDS = "top_id second_id slope_max_id slope_min_id".split()
-MAX_ORDERS = 4
 
 
 @triton.jit

@@ -11,6 +11,11 @@ relative accuracy as :math:`p_y \to 1`, is never negative, and its gradient at t
 runs give the same bits. The Triton backend gives a token the same statistics, bit for bit, in any
 batch; the torch backend and the products of backward do so as far as the BLAS library does.
 
+*Backends.* "torch" runs on any device, in float64 too. "triton" has all ops and options in float32,
+float16 and bfloat16, on CUDA devices and, for small shapes, in its interpreter on a CPU; one call
+of it keeps at most four orders of entropies. "auto" is Triton on CUDA devices where that suffices,
+else torch. A request that a backend cannot serve raises; it never falls back.
+
 *Memory.* Beyond inputs and gradients, a few numbers per token, and one slice of logits (1024
 columns on a CPU, 8192 on a GPU) or, for scalar reductions, one chunk of tokens (24 MiB of
 logits, at least 128 tokens; on a GPU 4096). A half-precision head on a CPU is held in float32
@@ -26,7 +31,7 @@ from xent.ops import linear_arguments as check
 from xent.ops.backend import choose
 from xent.ops.linear_chunks import Objective, chunked_loss
 from xent.ops.linear_group import placement
-from xent.ops.linear_plan import Inputs, Plan
+from xent.ops.linear_plan import TRITON_ORDERS, Inputs, Plan
 from xent.ops.linear_state import MASKED
 from xent.ops.linear_sweep import sweep
 from xent.ops.softmax import reduce
@@ -219,7 +224,8 @@ def head_stats(
         teacher=teacher is not None,
     )
     check.head(hidden, weight, bias)
-    backend = choose(backend, hidden)
+    too_many = backend == "auto" and len(orders) > TRITON_ORDERS
+    backend = "torch" if too_many else choose(backend, hidden)
     classes = placement(len(weight), group, weight.device)[1]
     shape = hidden.shape[:-1]
     inputs = Inputs(hidden.reshape(-1, hidden.shape[-1]), weight, bias)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+TRITON_ORDERS = 4  # orders of entropies besides 1 that the kernels keep in one sweep
+
 
 @dataclass(frozen=True)
 class Plan:

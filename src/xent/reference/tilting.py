@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_softmax
+from scipy.special import log_softmax, xlogy
 
 from xent.reference import arguments
 
@@ -103,24 +103,37 @@ def best_of_n(p, rewards, n: int) -> np.ndarray:
     return p * share[level]
 
 
-def best_of_n_bound(n: int) -> float:
-    r"""Return :math:`\log n - (n-1)/n`, the largest :math:`D(\text{best-of-}n \| p)`.
+def best_of_n_bound(n: int, *, best_mass: float = 0.0) -> float:
+    r"""Return the supremum of :math:`D(\text{best-of-}n \| p)`, given the mass of the best reward.
 
-    It is attained for ``n > 1`` only if no two draws can tie.
+    With :math:`a = 1 - q`,
+
+    .. math:: a^n \left[\log n - \tfrac{n-1}{n} + (n-1)\log a\right]
+              + (1 - a^n) \log\frac{1 - a^n}{q},
+
+    which is :math:`\log n - (n-1)/n` at :math:`q = 0` and tends to :math:`\log(1/q)`. For ``n > 1``
+    it is attained only if no two draws below the best reward can tie.
 
     Args:
         n: number of draws, at least 1.
+        best_mass: :math:`q`, in [0, 1].
 
     Returns:
         the bound in nats.
 
     Raises:
-        ValueError: if ``n`` is below 1.
+        ValueError: if ``n`` is below 1 or ``best_mass`` leaves [0, 1].
 
     Source: chapter *Exponential tilting and best-of-N*.
     """
     n = arguments.integer(n, "n", low=1)
-    return math.log(n) - (n - 1) / n
+    q = arguments.scalar(best_mass, "best_mass", low=0, high=1)
+    tie_free = math.log(n) - (n - 1) / n
+    if q == 0:
+        return tie_free
+    below = (1 - q) ** n
+    top = 1.0 if q == 1 else -math.expm1(n * math.log1p(-q))
+    return below * tie_free + (n - 1) * float(xlogy(below, 1 - q)) + top * math.log(top / q)
 
 
 def regularized_policy(p, rewards, beta: float, *, divergence: str = "reverse") -> np.ndarray:

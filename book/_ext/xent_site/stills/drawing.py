@@ -33,9 +33,9 @@ def number(x, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
-def nats(x) -> str:
+def nats(x, digits: int = 3) -> str:
     """A number of nats."""
-    return f"{number(x)} nats"
+    return f"{number(x, digits)} nats"
 
 
 def panel(*, width: float = 2.75, height: float = 2.3, **labels):

@@ -63,9 +63,9 @@ def settings(p) -> list:
 def values(p, found) -> list:
     now = found["now"]
     return [
-        ("exact loss", nats(now["exact"])),
-        *((label, number(now[name])) for name, (label, _) in WAYS.items()),
-        ("rest r of the state (m, r)", number(now["r"])),
+        ("exact loss", nats(now["exact"], 6)),
+        *((label, number(now[name], 6)) for name, (label, _) in WAYS.items()),
+        ("rest r of the state (m, r)", number(now["r"], 6)),
     ]
 
 
