@@ -41,20 +41,21 @@ CHUNKS = {"cpu": (128, 256, 512, 1024), "cuda": (1024, 2048, 4096, 8192)}
 GAPS = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 
 
-def turns(shape, device: str, *, threads: int | None = None) -> dict:
+def turns(shape, device: str, *, threads: int | None = None, quick: bool = False) -> dict:
     """Time every method on one shape, in turns; return rows and the search for a chunk size."""
+    repeats = 2 if quick else TURNS[device]
     if threads:
         torch.set_num_threads(threads)
     data = compared.problem(shape, device, DTYPE[device])
     search = {size: _step(compared.torch_chunks(size), data) for size in CHUNKS[device]}
-    found = in_turns(search, device, 2)
+    found = in_turns(search, device, 1 if quick else 2)
     search = {size: times for size, times in found.items() if "failed" not in times}
     best = min(search, key=lambda size: min(search[size]["seconds"]), default=None)
     methods = compared.methods(device, best)
     steps = {name: _step(method.loss, data) for name, method in methods.items()}
     sweeps = {f"forward: {name}": compared.statistics(name, data) for name in compared.FORWARD}
     rows = []
-    for name, times in in_turns(steps | sweeps, device, TURNS[device]).items():
+    for name, times in in_turns(steps | sweeps, device, repeats).items():
         both = name in methods
         row = {"method": name, "pass": "both" if both else "forward", "shape": list(shape)}
         row |= {"products": methods[name].products if both else 1}
@@ -103,13 +104,13 @@ def _child(arguments: list[str]) -> dict:
     return json.loads(found.stdout.splitlines()[-1])
 
 
-def on_cpu() -> dict:
+def on_cpu(quick: bool = False) -> dict:
     """Times in turns by shape and number of threads; memory by method and shape."""
-    values = {"rows": [], "search": []}
-    for shape in SHAPES["cpu"]:
+    values, haste = {"rows": [], "search": []}, ["--quick"] * quick
+    for shape in SHAPES["cpu"][: 1 if quick else None]:
         sizes = list(map(str, shape))
         for threads in THREADS:
-            found = _child(["--turns", "--threads", str(threads), "--shape", *sizes])
+            found = _child(["--turns", "--threads", str(threads), "--shape", *sizes, *haste])
             if "failed" in found:
                 raise RuntimeError(f"{shape} with {threads} threads: {found['failed']}")
             for key in values:
@@ -177,7 +178,7 @@ def accuracy(device: str) -> list[dict]:
     return rows
 
 
-def run(out="results", commit=None, device: str = "cuda"):
+def run(out="results", commit=None, device: str = "cuda", *, quick: bool = False):
     """Measure on a device and write ``linear_benchmark_<device>.json``; return its path."""
     modules = ["linear", "linear_chunks", "linear_plan", "linear_state", "linear_sweep"]
     measured = [f"xent.ops.{module}" for module in (*modules, "linear_torch")]
@@ -198,7 +199,7 @@ def run(out="results", commit=None, device: str = "cuda"):
         )
 
     errors = accuracy(device)
-    values = on_cpu() if device == "cpu" else on_gpu(lambda v: save(v | {"accuracy": errors}))
+    values = on_cpu(quick) if device == "cpu" else on_gpu(lambda v: save(v | {"accuracy": errors}))
     return save(values | {"accuracy": errors})
 
 
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--out", default="results")
     parser.add_argument("--commit")
+    parser.add_argument("--quick", action="store_true", help="CPU: one shape, two turns")
     parser.add_argument("--turns", action="store_true", help="time one shape and print the rows")
     parser.add_argument("--memory", help="print the peak memory of one method")
     parser.add_argument("--shape", nargs=3, type=int)
@@ -214,14 +216,15 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0)
     given = parser.parse_args()
     if given.turns:
-        print(json.dumps(turns(tuple(given.shape), "cpu", threads=given.threads)))
+        shape, options = tuple(given.shape), {"threads": given.threads, "quick": given.quick}
+        print(json.dumps(turns(shape, "cpu", **options)))
     elif given.memory:
         extra = peak_memory(given.memory, tuple(given.shape), given.tokens)
         print(json.dumps({"extra MiB": extra}))
     elif given.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no CUDA device here; --device cpu measures this processor")
     else:
-        print("recorded in", run(given.out, given.commit, given.device))
+        print("recorded in", run(given.out, given.commit, given.device, quick=given.quick))
 
 
 if __name__ == "__main__":
