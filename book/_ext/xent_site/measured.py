@@ -45,7 +45,7 @@ def tables_of(record: records.Record) -> str:
         f"<p class='origin'>{escape(record.origin())}: <code>results/{record.name}.json</code></p>"
     )
     for prefix, formatted in FORMATS.items():
-        if record.name.startswith(prefix):
+        if record.name.startswith(prefix) and not record.stale:  # earlier code, other columns
             return text + formatted(record)
     for name, value in record.values.items():
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):

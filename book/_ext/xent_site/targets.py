@@ -73,7 +73,7 @@ def targets(found: dict) -> list[Target]:
 
 def peers(rows: list[dict]) -> list[dict]:
     """The rows of both passes that were measured and are not ours."""
-    both = (row for row in rows if row["pass"] == "both" and "seconds" in row)
+    both = (row for row in rows if row.get("pass", "both") == "both" and "seconds" in row)
     return [row for row in both if not row["method"].startswith("ours")]
 
 
