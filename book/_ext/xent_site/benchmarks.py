@@ -60,7 +60,7 @@ def linear(record: records.Record) -> str:
     text = ""
     for shape in _shapes(record):
         rows = [row for row in record.values["rows"] if row["shape"] == shape]
-        text += f"<h4>{_sizes(shape)}</h4>" + _methods(rows, shape) + _statistics(rows, shape)
+        text += f"<h3>{_sizes(shape)}</h3>" + _methods(rows, shape) + _statistics(rows, shape)
     return text + _accuracy(record.values["accuracy"])
 
 
@@ -87,7 +87,7 @@ def attention(record: records.Record) -> str:
         batch, heads, tokens, width = shape
         sizes = f"{batch} × {heads} heads, {tokens} tokens, width {width}"
         names = ("method", "pass", "mask", "ms", "over torch", "TFLOP/s", "extra MiB")
-        text += f"<h4>{sizes}</h4>" + table(names, cells, label=f"Attention, {sizes}")
+        text += f"<h3>{sizes}</h3>" + table(names, cells, label=f"Attention, {sizes}")
     return text
 
 
@@ -184,7 +184,7 @@ def _accuracy(rows) -> str:
         for found in [[row[name] for row in rows]]
     ]
     columns = ["relative error of the loss", *(f"gap {row['gap']:g}" for row in rows)]
-    words = "<h4>Accuracy by the gap of the label's logit to 255 equal others</h4>"
+    words = "<h3>Accuracy by the gap of the label's logit to 255 equal others</h3>"
     return words + table(columns, cells, label="Accuracy of the loss")
 
 
