@@ -143,7 +143,11 @@ def front(browser, pages: list[tuple[Printed, int]]) -> bytes:
     page = browser.new_page()
     page.goto((SITE / "book" / "intro.html").as_uri())
     said = page.locator('meta[name="description"]').first.get_attribute("content")
-    counts = page.locator("ul.tallies").first.evaluate("(list) => list.outerHTML")
+    counts = page.locator("ul.tallies").first.evaluate(
+        """(list) => {
+        list.querySelectorAll("a").forEach((link) => link.replaceWith(...link.childNodes));
+        return list.outerHTML; }"""
+    )
     html = FRONT.format(
         book=BOOK,
         site=SITE.as_uri(),
@@ -182,7 +186,8 @@ def target(link, name: str) -> tuple[str, str] | None:
     page, _, place = str(action.get("/URI", "")).partition("#")
     if not page.startswith(SITE.as_uri()):
         return None
-    return unquote(page.removeprefix(f"{SITE.as_uri()}/")).removesuffix(".html"), unquote(place)
+    page = unquote(page.removeprefix(f"{SITE.as_uri()}/")).partition("?")[0]
+    return page.removesuffix(".html"), unquote(place)
 
 
 def connect(writer: PdfWriter, starts: dict[str, int], found: dict) -> list[str]:

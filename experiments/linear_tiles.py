@@ -17,7 +17,7 @@ from unittest import mock
 
 import torch
 
-from experiments.linear_benchmark import problem
+from experiments.linear_methods import problem
 from xent import records
 from xent.ops import linear as ops
 from xent.ops import linear_chunks

@@ -6,7 +6,8 @@
   const WIDE = "div.math, div.highlight pre, .chapter-box pre, .cell_output, .text_html, .scroll, .claims-table, .pst-scrollable-table-container, mjx-container[display]";
 
   function reachWideRegions() {
-    for (const node of document.querySelectorAll(WIDE)) {
+    const narrow = window.matchMedia("(max-width: 575.98px)").matches;  // there formulas in the text scroll too
+    for (const node of document.querySelectorAll(narrow ? `${WIDE}, span.math` : WIDE)) {
       const wide = node.scrollWidth > node.clientWidth + 1;
       if (wide) node.tabIndex = 0;
       else if (!node.hasAttribute("role")) node.removeAttribute("tabindex");

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("triton", reason="triton is not installable on this platform")
 
 from experiments import linear_tiles as tiles
-from experiments.linear_benchmark import problem
+from experiments.linear_methods import problem
 from xent.kernels import linear, linear_rows
 from xent.ops import linear_chunks
 

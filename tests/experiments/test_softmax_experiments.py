@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import gpu, softmax_bandwidth, softmax_passes
+from experiments import softmax_bandwidth, softmax_passes
 
 
 def test_bandwidth_run_writes_fractions_of_the_copy(tmp_path, monkeypatch):
@@ -17,32 +17,6 @@ def test_bandwidth_run_writes_fractions_of_the_copy(tmp_path, monkeypatch):
     assert rows[0]["fraction"] == 1.0 and all(row["GB/s"] > 0 for row in rows)
     path = softmax_bandwidth.run(tmp_path, "0" * 12, "cpu")
     assert path.name == "softmax_bandwidth_cpu.json"
-
-
-def test_gpu_module_says_when_there_is_no_gpu(capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["gpu"])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert gpu.main() == 1
-    assert "no CUDA device" in capsys.readouterr().out
-
-
-def test_gpu_module_goes_on_after_a_failed_step(capsys, monkeypatch):
-    def broken():
-        raise OSError("no space left")
-
-    monkeypatch.setattr("sys.argv", ["gpu"])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a test")
-    monkeypatch.setattr(gpu, "steps", lambda out, commit: [("a", broken), ("b", lambda: True)])
-    assert gpu.main() == 1
-    printed = capsys.readouterr().out
-    assert "a: FAILED" in printed and "b: ok" in printed and "failed: a" in printed
-
-
-def test_every_gpu_benchmark_can_be_run():
-    from importlib import import_module
-
-    assert all(callable(import_module(name).run) for name in gpu.BENCHMARKS)
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")

@@ -17,11 +17,7 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 NOTATION = yaml.safe_load((ROOT / "book" / "notation.yml").read_text("utf-8"))
 SYMBOLS = [symbol for group in NOTATION for symbol in group["symbols"]]
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*/*.ipynb"))
-# Two ways to write what the notation page writes once.
-VARIANTS = {
-    r"\\text\{softmax\}|\\mathrm\{softmax\}": r"\operatorname{softmax}",
-    r"\\text\{lse\}|\\mathrm\{LSE\}|\\operatorname\{logsumexp\}": r"\operatorname{lse}",
-}
+VARIANTS = {other: symbol["tex"] for symbol in SYMBOLS for other in symbol.get("never", ())}
 
 
 def test_notation_has_one_meaning_per_symbol():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from xent_site import (
     api,
+    benchmarks,
     chapters,
     disclosure,
     ledger,
@@ -25,6 +26,7 @@ from xent_site import (
 
 MODULES = (
     api,
+    benchmarks,
     chapters,
     disclosure,
     ledger,

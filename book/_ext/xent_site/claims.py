@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from functools import cache
 from html import escape
+from urllib.parse import urlencode
 
 from xent import ledger
 from xent.ledger import display
@@ -65,13 +66,23 @@ def badge(entry) -> str:
     return display.badge(entry.claim, entry.verdict)
 
 
-def counts(found) -> str:
-    """How many claims have which verdict."""
+def counts(found, ledger_page: str = "", words: str = "") -> str:
+    """How many claims have which verdict; each count leads to its claims on the ledger page."""
     tally = Counter(entry.verdict for entry in found)
     items = "".join(
-        f'<li class="verdict-{name.replace(" ", "-")}"><b>{tally[name]}</b> '
-        f'<span aria-hidden="true">{display.SYMBOLS.get(name, "○")}</span> {name}</li>'
+        f'<li class="verdict-{name.replace(" ", "-")}">'
+        f"{_count(name, tally[name], ledger_page, words)}</li>"
         for name in ORDER
         if tally[name]
     )
     return f'<ul class="tallies" aria-label="Claims by verdict">{items}</ul>'
+
+
+def _count(name: str, number: int, ledger_page: str, words: str) -> str:
+    text = (
+        f'<b>{number}</b> <span aria-hidden="true">{display.SYMBOLS.get(name, "○")}</span> {name}'
+    )
+    if not ledger_page or name == "unchecked":
+        return text
+    query = urlencode({"verdict": name} | ({"words": words} if words else {}))
+    return f'<a href="{ledger_page}?{escape(query)}">{text}</a>'

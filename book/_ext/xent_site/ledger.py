@@ -93,7 +93,11 @@ class ClaimsLedger(SphinxDirective):
         found = claims.entries(self.env)
         if not found:
             return [nodes.paragraph("", "No chapter has been measured yet.")]
-        return [raw(claims.counts(found) + FILTERS + ledger_table(self.env.srcdir, found))]
+        return [
+            raw(
+                claims.counts(found, "ledger.html") + FILTERS + ledger_table(self.env.srcdir, found)
+            )
+        ]
 
 
 class HeadlineFindings(SphinxDirective):
@@ -121,7 +125,7 @@ class ClaimCounts(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         found = claims.entries(self.env)
-        return [raw(claims.counts(found))] if found else []
+        return [raw(claims.counts(found, "ledger.html"))] if found else []
 
 
 def setup(app) -> None:

@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from xent import records
+from xent_site.benchmarks import FORMATS
 from xent_site.html import raw, table
 
 
@@ -39,10 +40,13 @@ def shown(value) -> str:
 
 
 def tables_of(record: records.Record) -> str:
-    """Every list of rows in a record as a table; the record's origin above."""
+    """A record's tables under its origin: in its own format, or every list of rows as it is."""
     text = (
         f"<p class='origin'>{escape(record.origin())}: <code>results/{record.name}.json</code></p>"
     )
+    for prefix, formatted in FORMATS.items():
+        if record.name.startswith(prefix) and not record.stale:  # earlier code, other columns
+            return text + formatted(record)
     for name, value in record.values.items():
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             text += rows_table(value, f"{record.name}: {name}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from html import escape
 from pathlib import Path
@@ -70,20 +68,11 @@ def how_to_run(app, pagename: str) -> str:
     )
     return (
         f"<p><b>Environment.</b> {environment(app.srcdir)} "
-        f"<b>Expected time.</b> {expected_time(app.srcdir, pagename.rpartition('/')[2])}</p>"
+        "<b>Expected time.</b> Under a minute on one core.</p>"
         f'<p>The notebook runs in its folder of the project (<a href="../../{SOURCE}" download>'
         "all sources, zip</a>), beside the contract of its claims. In a terminal:</p>"
         f"{commands(lines)}{colab_cell(place, notebook) if place else ''}"
     )
-
-
-def expected_time(root, slug: str) -> str:
-    """How long a chapter ran when that was last measured."""
-    path = Path(root) / "results" / "chapter_times.json"
-    seconds = json.loads(path.read_text("utf-8"))["values"]["seconds"] if path.exists() else {}
-    if slug not in seconds:
-        return "Under a minute."
-    return f"About {max(5, 5 * math.ceil(seconds[slug] / 5))} seconds on one core."
 
 
 def repository_address(config) -> str:
@@ -97,7 +86,7 @@ def chapter_box(app, pagename: str) -> str:
     found = [e for e in claims.entries(app.env) if pagename == f"chapters/{e.part}/{e.slug}"]
     return (
         '<div class="chapter-box" role="region" aria-label="This chapter">'
-        f"{claims.counts(found) if found else ''}"
+        f"{claims.counts(found, '../../book/ledger.html', Path(pagename).name) if found else ''}"
         f'<a href="../../_sources/{notebook}" download>Download the notebook</a>'
         f"{hosted_links(repository_address(app.config), branch, notebook)}"
         f"<details><summary>Run and check it</summary>{how_to_run(app, pagename)}</details></div>"

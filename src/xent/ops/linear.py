@@ -17,7 +17,7 @@ of it keeps at most four orders of entropies. "auto" is Triton on CUDA devices w
 else torch. A request that a backend cannot serve raises; it never falls back.
 
 *Memory.* Beyond inputs and gradients, a few numbers per token, and one slice of logits (1024
-columns on a CPU, 8192 on a GPU) or, for scalar reductions, one chunk of tokens (24 MiB of
+columns on a CPU, 8192 on a GPU) or, for scalar reductions, one chunk of tokens (32 MiB of
 logits, at least 128 tokens; on a GPU 4096). A half-precision head on a CPU is held in float32
 while a chunked loss runs.
 """

@@ -4,11 +4,11 @@ When the loss is reduced to a scalar inside, each token's upstream gradient is k
 common factor, so the logits of a chunk serve twice: three products of 2NDV operations instead of
 four. Nothing is recomputed, and nothing larger than a chunk is kept but the gradients themselves.
 
-With X the largest logit besides the label's, :math:`e_j = e^{z_j - X}` and
-:math:`S = \sum_{j \ne y} e_j`, the gradient of :math:`-\log p_y` is a row scaled by one number,
+With r the softmax over the other classes, the gradient of :math:`-\log p_y` is a row scaled by one
+number,
 
-.. math:: \frac{\partial \ell}{\partial z} = e^{X - \operatorname{lse}}
-    (e_1, \dots, \underbrace{-S}_{y}, \dots, e_V),
+.. math:: \frac{\partial \ell}{\partial z} = (1 - p_y)
+    (r_1, \dots, \underbrace{-1}_{y}, \dots, r_V),
 
 whose entries sum to zero by construction. The scale goes to the hidden states, not to the logits.
 """
@@ -25,7 +25,7 @@ from xent.ops.linear_state import MASKED
 from xent.ops.linear_sweep import add_product, factor
 from xent.ops.linear_torch import products
 
-CHUNK_BYTES = 3 << 23
+CHUNK_BYTES = 1 << 25
 CPU_TOKENS, GPU_TOKENS = 128, 4096
 
 
@@ -73,7 +73,9 @@ class _Chunked(torch.autograd.Function):
                 'one use reduction="none" and reduce the losses yourself'
             )
         gradients, ctx.gradients = ctx.gradients, None
-        return None, *(None if g is None else g.mul_(upstream) for g in gradients)
+        if upstream.is_cuda or upstream != 1:  # on a GPU a look at the number waits for the device
+            gradients = [None if g is None else g.mul_(upstream) for g in gradients]
+        return None, *gradients
 
 
 def _run(objective: Objective, hidden, weight, bias, needs):
@@ -135,7 +137,7 @@ def _gradient_of_chunk(objective: Objective, z, rows, wanted, dtype):
     uniform = None if omega is None else z @ omega
     chain = None if plan.softcap is None or not wanted else plan.slope_of_logits(z)
     kernel = objective.kernel and objective.only_scaled and wanted
-    top, mass, target, e = (_rows_in_triton if kernel else _leave_out)(z, labels, dtype)
+    top, mass, target, e, total = (_rows_in_triton if kernel else _leave_out)(z, labels, dtype)
     rest = top + mass.log()
     lse = torch.where(counted, torch.logaddexp(rest, target), rest)
     gap = (top - target) + mass.log()
@@ -143,12 +145,12 @@ def _gradient_of_chunk(objective: Objective, z, rows, wanted, dtype):
     if not wanted:
         return loss, None, None
 
-    # e^(top - lse), with no logit but in a difference
-    share = torch.where(counted, torch.sigmoid(gap), 1.0) / mass
+    # 1 - p_y over the sum of e, with no logit but in a difference
+    share = torch.where(counted, torch.sigmoid(gap), 1.0) / total
     scale = (slope + pull) * share
     if objective.only_scaled:
         if not kernel:
-            e.scatter_(1, where, torch.where(counted, -mass, 0.0)[:, None])
+            e.scatter_(1, where, torch.where(counted, -total, 0.0)[:, None])
         return loss, torch.where(counted, scale / plan.temperature, 0.0), e.to(dtype)
     at_label = pull * torch.sigmoid(-gap) - slope * torch.sigmoid(gap)
     e.mul_(scale[:, None]).scatter_(1, where, at_label[:, None])
@@ -159,19 +161,23 @@ def _gradient_of_chunk(objective: Objective, z, rows, wanted, dtype):
 
 
 def _leave_out(z, labels, dtype):
-    """Return X, S, the labels' logits and, in place of z, e^{z - X} without the labels."""
+    """Return X, S, the labels' logits and, in place of z, the softmax without the labels.
+
+    X is the largest logit but the label's, S the sum of e^{z - X}, and last is what a row sums to.
+    """
     where = labels.clamp_min(0)[:, None]
     target = z.gather(1, where)[:, 0]
     z.scatter_(1, where, torch.where(labels >= 0, MASKED, target)[:, None])
     top = z.amax(1)
-    e = z.sub_(top[:, None]).exp_()
-    return top, e.sum(1), target, e
+    r = torch.softmax(z, 1, out=z)  # a row is read before it is written
+    return top, 1 / r.amax(1), target, r, torch.ones_like(top)
 
 
 def _rows_in_triton(z, labels, dtype):
     from xent.kernels import linear_rows
 
-    return linear_rows.rows(z, labels, dtype)
+    top, mass, target, e = linear_rows.rows(z, labels, dtype)
+    return top, mass, target, e, mass
 
 
 def _values(objective: Objective, rows, counted, gap, lse, uniform):
@@ -193,8 +199,10 @@ def _values(objective: Objective, rows, counted, gap, lse, uniform):
 
 
 def _chunks(hidden, weight):
-    """Yield slices of tokens: few enough for the cache, enough for the products to be fast."""
+    """Yield equal slices of tokens: few enough for the cache, enough for fast products."""
     least = GPU_TOKENS if hidden.is_cuda else CPU_TOKENS
-    size = max(least, CHUNK_BYTES // (4 * len(weight)))
-    for start in range(0, len(hidden), size):
-        yield slice(start, min(start + size, len(hidden)))
+    most = max(least, CHUNK_BYTES // (4 * len(weight)))
+    tokens = len(hidden)
+    size = -(-tokens // -(-tokens // most)) if tokens else 1
+    for start in range(0, tokens, size):
+        yield slice(start, min(start + size, tokens))

@@ -114,6 +114,8 @@ def autograd(formula: Callable, differentiable: tuple[int, ...] = (0,)) -> Calla
 def run(device: str = "cpu", backends=("torch", "triton"), *, only: str = "") -> list[Result]:
     """Compare every twin with its reference and return one result per op, backend and dtype.
 
+    A comparison that raises an exception is a result that did not pass, with infinite error.
+
     Args:
         device: ``"cpu"`` (Triton in its interpreter, small shapes) or ``"cuda"``.
         backends: which to run.
@@ -135,12 +137,21 @@ def run(device: str = "cpu", backends=("torch", "triton"), *, only: str = "") ->
     if not twins:
         raise ValueError(f"only={only!r} matches none of {[twin.name for twin in TWINS]}")
     return [
-        compare(twin, dtype, backend, device)
+        _attempt(twin, dtype, backend, device)
         for twin in twins
         for backend in backends
         if backend in twin.backends
         for dtype in twin.tolerance
     ]
+
+
+def _attempt(twin: Twin, dtype: str, backend: str, device: str) -> Result:
+    try:
+        return compare(twin, dtype, backend, device)
+    except Exception as error:  # a kernel that does not compile must not hide the other twins
+        allowed, reason = twin.tolerance[dtype].error, f"{type(error).__name__}: {error}"[:200]
+        names = twin.name, device, backend, dtype
+        return Result(*names, np.inf, allowed, None, None, 0, reason, False)
 
 
 def compare(twin: Twin, dtype: str, backend: str, device: str = "cpu") -> Result:
@@ -230,14 +241,11 @@ def record(results: list[Result], out="results", *, commit: str | None = None):
 def _measured(twins) -> list[str]:
     """The modules whose code decides the results."""
     names = {f.__module__ for twin in twins for f in (twin.reference, twin.op)}
-    subjects = {name.rpartition(".")[2] for name in names}
-    kernels = {
-        name
-        for _, name, _ in pkgutil.iter_modules(
-            util.find_spec("xent.kernels").submodule_search_locations
-        )
-    }
-    names |= {f"xent.kernels.{subject}" for subject in subjects & kernels}
+    subjects = tuple({name.rpartition(".")[2] for name in names})
+    for package in ("xent.ops", "xent.kernels"):
+        folder = util.find_spec(package).submodule_search_locations
+        found = (module.name for module in pkgutil.iter_modules(folder))
+        names |= {f"{package}.{name}" for name in found if name.startswith(subjects)}
     return sorted(names | {f"xent.parity.{twin.name.partition('.')[0]}" for twin in twins})
 
 
