@@ -24,7 +24,8 @@ def contrast(one: str, other: str) -> float:
 
 
 def code_background(theme: str) -> str:
-    block = CUSTOM.read_text("utf-8").partition(f'html[data-theme="{theme}"]')[2]
+    opening = {"light": "html[data-theme],", "dark": 'html[data-theme="dark"] {'}[theme]
+    block = CUSTOM.read_text("utf-8").partition(opening)[2]
     return re.search(r"--sunk: (#[0-9a-f]{6})", block).group(1)
 
 
