@@ -153,6 +153,8 @@ def index_names(app, doctree) -> None:
         places = {term.astext(): term["ids"][0] for term in doctree.findall(nodes.term)}
     if app.env.docname == "book/notation":
         places = dict.fromkeys(names_in_code(app.srcdir), section["ids"][0])
+    if app.env.docname == "book/kernels":
+        places = dict.fromkeys(("Triton", "kernels"), section["ids"][0])
     entries = [("single", name, place, "main", None) for name, place in places.items()]
     doctree.insert(0, index(entries=entries))
 
