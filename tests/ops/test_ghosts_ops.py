@@ -69,3 +69,9 @@ def test_unknown_parameter_is_named(problem):
 def test_bad_input_is_refused(call):
     with pytest.raises(ValueError):
         call()
+
+
+@pytest.mark.parametrize("slopes", [[1.0, 2.0], np.array([1.0, 2.0]), None])
+def test_what_is_no_tensor_is_sent_to_the_reference(slopes):
+    with pytest.raises(TypeError, match="must be a torch.Tensor.*xent.reference"):
+        ghosts.radius_lower_bound(slopes)

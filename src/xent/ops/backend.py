@@ -31,7 +31,10 @@ def choose(backend: str, tensor: torch.Tensor, *, dtypes=TRITON_DTYPES) -> str:
         RuntimeError: if Triton is asked for and not installed.
     """
     if not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"an op takes tensors, got {type(tensor).__name__}")
+        raise TypeError(
+            f"the first argument must be a torch.Tensor, got {type(tensor).__name__}; "
+            "xent.reference has the same functions for lists and NumPy arrays"
+        )
     if not isinstance(backend, str) or backend not in BACKENDS:
         raise ValueError(f"backend must be one of {BACKENDS}, got {backend!r}")
     installed = importlib.util.find_spec("triton") is not None

@@ -27,6 +27,7 @@ def slope_spread(slopes: Tensor, *, backend: str = "auto") -> Tensor:
         Shape (...).
 
     Raises:
+        TypeError: If slopes is no tensor.
         ValueError: If there is no class.
 
     Source: twin of :func:`xent.reference.ghosts.slope_spread`.
@@ -48,6 +49,7 @@ def radius_lower_bound(slopes: Tensor, *, backend: str = "auto") -> Tensor:
         Shape (...); ``inf`` where all slopes are equal.
 
     Raises:
+        TypeError: If slopes is no tensor.
         ValueError: If there is no class.
 
     Source: twin of :func:`xent.reference.ghosts.radius_lower_bound`.
