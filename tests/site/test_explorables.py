@@ -25,6 +25,7 @@ PHONE = {"width": 375, "height": 800}
 
 sys.path[:0] = [str(ROOT / "book" / "_ext"), str(Path(__file__).parent)]
 from xent_site import stills  # noqa: E402
+from xent_site.stills import drawing  # noqa: E402
 
 
 def partner(package: str, name: str):
@@ -119,7 +120,7 @@ def test_still_is_an_image_with_words(name):
 @pytest.mark.parametrize("digits", [2, 3])
 def test_numbers_are_written_alike(x, digits, blank):
     written = blank.evaluate("([x, digits]) => Explorable.format(x, digits)", [x, digits])
-    assert written == stills.drawing.number(x, digits)
+    assert written == drawing.number(x, digits)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "explorable"])

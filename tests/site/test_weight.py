@@ -20,6 +20,7 @@ WEIGHTS = {"lightest": 0.0, "median": 0.5, "heaviest": 1.0}
 MAX_BYTES = 600_000
 MAX_SECONDS = 2.0
 SLOWER = 4
+ATTEMPTS = 5
 WORK_SECONDS = 0.05
 WORK = """() => {
   const list = [];
@@ -97,8 +98,14 @@ def test_answers_soon_on_a_slow_processor(browser, address, weight, record_prope
     if not CHAPTERS:
         pytest.skip("no chapter is built")
     name = CHAPTERS[round(WEIGHTS[weight] * (len(CHAPTERS) - 1))]
-    pages, works = zip(*(work_of_page(browser, f"{address}/{name}") for _ in range(2)), strict=True)
-    seconds = min(pages) / min(works) * WORK_SECONDS * SLOWER
+    pages, works = [], []
+    for _ in range(ATTEMPTS):  # other work on the machine can only add to either
+        page, work = work_of_page(browser, f"{address}/{name}")
+        pages.append(page)
+        works.append(work)
+        seconds = min(pages) / min(works) * WORK_SECONDS * SLOWER
+        if seconds <= MAX_SECONDS:
+            break
     record_property(f"{weight} chapter, seconds", round(seconds, 2))
     print(f"{weight}, {name}: interactive after {seconds:.2f} s of a processor {SLOWER}x slower")
     assert seconds <= MAX_SECONDS, f"{name}: {min(pages):.2f} s against {min(works):.3f} s of work"
