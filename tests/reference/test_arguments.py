@@ -131,3 +131,9 @@ def test_a_smoothing_without_shape_is_refused():
 def test_a_flow_starts_from_one_law():
     with pytest.raises(ValueError, match="p must have 1 axes"):
         shaping.frequency_flow([[0.5, 0.5]], [0.0, 1.0])
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(False)])
+def test_a_truth_value_is_no_number(value):
+    with pytest.raises(TypeError, match="tau must be a real number, got bool"):
+        arguments.scalar(value, "tau")

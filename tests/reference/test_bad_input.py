@@ -387,7 +387,7 @@ def has_nan(result):
 def test_bad_input_is_named_and_never_becomes_nan(name):
     function, good = FUNCTIONS[name], CALLS[name]
     if name in BARE:
-        pytest.xfail("a bare error of numpy; the module's code is frozen by a record of hours")
+        pytest.xfail("a bare error of numpy; the module's code is frozen by a long record")
     assert not has_nan(called(function, good))
     with np.errstate(all="ignore"):  # the spoiling itself overflows
         cases = list(spoiled(function, good))

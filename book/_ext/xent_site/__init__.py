@@ -5,46 +5,29 @@ Each module has its own ``setup``; together they make the built site complete wi
 
 from __future__ import annotations
 
-from xent_site import (
-    api,
-    benchmarks,
-    chapters,
-    disclosure,
-    ledger,
-    mathjax,
-    measured,
-    notation,
-    page,
-    papers,
-    previews,
-    running,
-    sharing,
-    site,
-    stills,
-    verdicts,
-)
+from importlib import import_module
 
 MODULES = (
-    api,
-    benchmarks,
-    chapters,
-    disclosure,
-    ledger,
-    mathjax,
-    measured,
-    notation,
-    page,
-    papers,
-    previews,
-    running,
-    sharing,
-    site,
-    verdicts,
-    stills,
+    "api",
+    "benchmarks",
+    "chapters",
+    "disclosure",
+    "ledger",
+    "mathjax",
+    "measured",
+    "notation",
+    "page",
+    "papers",
+    "previews",
+    "running",
+    "sharing",
+    "site",
+    "verdicts",
+    "stills",
 )
 
 
 def setup(app):
-    for module in MODULES:
-        module.setup(app)
+    for name in MODULES:
+        import_module(f"xent_site.{name}").setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,19 +7,8 @@ import torch
 from xent.ops.backend import upcast
 from xent.reference import arguments
 
+number = arguments.scalar
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-
-
-def number(value, name: str, **bounds) -> float:
-    """Return a float inside bounds, see :func:`xent.reference.arguments.scalar`; no truth value.
-
-    Raises:
-        TypeError: if it is no real number.
-        ValueError: if it lies outside.
-    """
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be a real number, got bool")
-    return arguments.scalar(value, name, **bounds)
 
 
 def positive(value, name: str) -> float:

@@ -151,7 +151,7 @@ def scalar(
 ) -> float:
     """Return a float inside the interval from ``low`` to ``high`` (closed unless said open)."""
     try:
-        if isinstance(value, str) or np.ndim(value):
+        if isinstance(value, (str, bool, np.bool_)) or np.ndim(value):
             raise TypeError
         result = float(value)
     except (TypeError, ValueError, RuntimeError):
